@@ -1,0 +1,152 @@
+import type { LogAdmin } from '../../core/broker/log-admin.ts'
+import type { PartitionRange } from '../../core/broker/log-consumer.ts'
+import type { TopicPartition } from '../../core/broker/log-producer.ts'
+import type { TopicSpec } from '../../core/broker/topic-plan.ts'
+import { systemClock } from '../../foundation/clock.ts'
+import { isTrunklineError, messageOf, TransientError } from '../../foundation/errors.ts'
+import { endsWithin } from '../../foundation/service.ts'
+import { type KafkaAddress, KafkajsClient } from './client.ts'
+import { isAnswer, isTopicExisting, mapError } from './errors.ts'
+
+const EARLIEST = -2
+const LATEST = -1
+/** Also what is not committed yet: the end of the log is where the next record goes. */
+const READ_UNCOMMITTED = 0
+const READY_WITHIN_MS = 30_000
+const READY_POLL_MS = 50
+const CLOSE_MS = 1_000
+
+/** Asks the cluster through one cached connection, which is replaced whenever a request over it fails. */
+export class KafkajsAdmin implements LogAdmin {
+  readonly #address: KafkaAddress
+  #client: Promise<KafkajsClient> | undefined
+  #clientsMade = 0
+
+  constructor(address: KafkaAddress) {
+    this.#address = address
+  }
+
+  async partitionsOf(topic: string): Promise<number | undefined> {
+    try {
+      return await this.#ask(async (client) => (await client.refreshLeaders(topic)).length)
+    } catch (error) {
+      if (isTrunklineError(error, 'TOPIC_MISSING')) return undefined
+      throw error
+    }
+  }
+
+  async rangeOf(partition: TopicPartition): Promise<PartitionRange> {
+    return await this.#ask(async (client) => {
+      const [earliest, latest] = await Promise.all([offsetOf(client, partition, EARLIEST), offsetOf(client, partition, LATEST)])
+      return { earliest, latest, topicId: null }
+    })
+  }
+
+  async createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]> {
+    const created: string[] = []
+    for (const { name, partitions, replicationFactor } of specs) {
+      if ((await this.partitionsOf(name)) !== undefined) continue
+      const isNew = await this.#ask((client) => createTopic(client, name, partitions, replicationFactor))
+      if (isNew) created.push(name)
+    }
+    await Promise.all(specs.map((spec) => this.#untilReady(spec)))
+    return created
+  }
+
+  async brokers(): Promise<readonly number[]> {
+    return await this.#ask(async ({ cluster }) => {
+      await cluster.brokerPool.refreshMetadata([])
+      return Object.keys(cluster.brokerPool.brokers).map(Number)
+    })
+  }
+
+  async close(): Promise<void> {
+    const client = await this.#client?.catch(() => undefined)
+    this.#client = undefined
+    if (client === undefined) return
+    await endsWithin(client.disconnect().catch(() => undefined), CLOSE_MS)
+    client.destroy('The admin client was closed.')
+  }
+
+  async #ask<Answer>(question: (client: KafkajsClient) => Promise<Answer>): Promise<Answer> {
+    this.#client ??= connectedClient(this.#address, this.#clientsMade++)
+    const asked = this.#client
+    try {
+      return await question(await asked)
+    } catch (error) {
+      if (!isAnswer(error)) await this.#discard(asked, error)
+      throw mapError(error, this.#address.brokers)
+    }
+  }
+
+  async #discard(asked: Promise<KafkajsClient>, reason: unknown): Promise<void> {
+    if (this.#client === asked) this.#client = undefined
+    const client = await asked.catch(() => undefined)
+    client?.destroy(messageOf(reason))
+  }
+
+  /** A leader in the metadata may not know of it yet; one that tells its offsets does. */
+  async #untilReady({ name, partitions }: TopicSpec): Promise<void> {
+    const deadline = systemClock.monotonic() + READY_WITHIN_MS
+    for (let partition = 0; partition < partitions; partition++) {
+      while (!(await this.#answers({ topic: name, partition }))) {
+        if (systemClock.monotonic() > deadline) throw notReady({ topic: name, partition })
+        await systemClock.sleep(READY_POLL_MS)
+      }
+    }
+  }
+
+  async #answers(partition: TopicPartition): Promise<boolean> {
+    try {
+      await this.rangeOf(partition)
+      return true
+    } catch (error) {
+      if (isTrunklineError(error, 'BROKER_UNREACHABLE')) throw error
+      // More partitions are asked for than an older topic has: it stays as it is.
+      if (isTrunklineError(error, 'TOPIC_MISSING')) return (await this.partitionsOf(partition.topic)) !== undefined
+      return false
+    }
+  }
+}
+
+async function connectedClient(address: KafkaAddress, attempt: number): Promise<KafkajsClient> {
+  const client = new KafkajsClient(address, attempt)
+  try {
+    await client.connect()
+  } catch (error) {
+    client.destroy(messageOf(error))
+    throw error
+  }
+  return client
+}
+
+async function offsetOf(client: KafkajsClient, target: TopicPartition, timestamp: number): Promise<bigint> {
+  const leader = await client.leaderOf(target)
+  try {
+    const { responses } = await leader.listOffsets({
+      isolationLevel: READ_UNCOMMITTED,
+      topics: [{ topic: target.topic, partitions: [{ partition: target.partition, timestamp }] }],
+    })
+    return BigInt(responses[0]?.partitions[0]?.offset ?? -1)
+  } catch (error) {
+    client.forgetLeaders(target.topic)
+    throw error
+  }
+}
+
+async function createTopic(client: KafkajsClient, name: string, partitions: number, replicationFactor: number): Promise<boolean> {
+  try {
+    return await client.createTopic(name, partitions, replicationFactor)
+  } catch (error) {
+    if (isTopicExisting(error)) return false
+    throw error
+  }
+}
+
+function notReady({ topic, partition }: TopicPartition): TransientError {
+  return new TransientError(
+    'TOPIC_NOT_READY',
+    `Partition ${topic}/${partition} got no leader within ${READY_WITHIN_MS / 1_000} s. Look at the brokers that are to hold its replicas.`,
+    { topic, partition },
+  )
+}

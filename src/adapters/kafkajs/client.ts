@@ -1,0 +1,220 @@
+import type { Socket } from 'node:net'
+import type { Consumer, ConsumerConfig, LogEntry, RetryOptions } from 'kafkajs'
+import type { TopicPartition } from '../../core/broker/log-producer.ts'
+import type { Logger } from '../../core/logger.ts'
+import { ConfigurationError, messageOf, TransientError } from '../../foundation/errors.ts'
+import { isUnknownTopic, mapError, partitionMissing, topicMissing } from './errors.ts'
+import { decodeFetch, FETCH_API } from './fetch-response.ts'
+import { type Broker, type Cluster, type ConnectionPool, type Kafkajs, loadKafkajs, type ProtocolRequest } from './internals.ts'
+import { removeIdleTimerSpin } from './overrides/idle-timer-spin.ts'
+import { PRODUCE_API } from './produce-request.ts'
+
+export interface KafkaLogin {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+  readonly username: string
+  readonly password: string
+}
+
+export interface KafkaAddress {
+  readonly brokers: readonly string[]
+  readonly clientId: string
+  /** TLS: `true`, or Node's TLS options. */
+  readonly ssl?: boolean | object | undefined
+  readonly sasl?: KafkaLogin | undefined
+  /** Gets kafkajs's own warnings, as debug lines: what matters of them we report ourselves. */
+  readonly logger?: Logger
+}
+
+const CONNECTION_TIMEOUT_MS = 3_000
+const REQUEST_TIMEOUT_MS = 30_000
+const METADATA_AGE_MS = 300_000
+const LOG_WARNINGS = 2
+const READ_COMMITTED = 1
+/** Retrying is our decision: kafkajs's would hide whether something was sent. */
+const NO_RETRIES = { retries: 0, initialRetryTime: 100 }
+
+/**
+ * One kafkajs cluster with its connections: made, used and thrown away as a whole.
+ *
+ * A client that is in doubt is discarded and never repaired.
+ */
+export class KafkajsClient {
+  readonly #address: KafkaAddress
+  readonly #kafkajs: Kafkajs
+  readonly #logger: unknown
+  readonly #sockets = new Set<Socket>()
+  readonly #leaders = new Map<string, readonly number[]>()
+  readonly #refreshing = new Map<string, Promise<readonly number[]>>()
+  #lastRefresh: Promise<unknown> = Promise.resolve()
+  readonly cluster: Cluster
+
+  /**
+   * @param attempt counts the clients made before; each starts at another address of the list
+   * @param retry how kafkajs itself tries again, where nothing is lost or doubled by it
+   */
+  constructor(address: KafkaAddress, attempt = 0, retry: RetryOptions = NO_RETRIES) {
+    this.#address = address
+    this.#kafkajs = loadKafkajs()
+    this.#logger = this.#kafkajs.createLogger({
+      level: address.logger === undefined ? 0 : LOG_WARNINGS,
+      logCreator: () => (entry) => logLine(address.logger, entry),
+    })
+    this.cluster = new this.#kafkajs.Cluster({
+      brokers: address.brokers.map((_, index, all) => all[(index + attempt) % all.length] ?? ''),
+      clientId: address.clientId,
+      ...(address.ssl === undefined ? {} : { ssl: address.ssl }),
+      ...(address.sasl === undefined ? {} : { sasl: address.sasl }),
+      connectionTimeout: CONNECTION_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      enforceRequestTimeout: true,
+      metadataMaxAge: METADATA_AGE_MS,
+      allowAutoTopicCreation: false,
+      isolationLevel: READ_COMMITTED,
+      retry,
+      logger: this.#logger,
+      socketFactory: (socketArguments) => this.#remember(this.#kafkajs.createSocket(socketArguments)),
+    })
+    this.#hardenConnections()
+  }
+
+  get addresses(): readonly string[] {
+    return this.#address.brokers
+  }
+
+  /** @throws TransientError no broker answers */
+  async connect(): Promise<void> {
+    try {
+      await this.cluster.connect()
+    } catch (error) {
+      throw mapError(error, this.addresses)
+    }
+  }
+
+  /** kafkajs's own consumer on this client. */
+  consumer(config: ConsumerConfig): Consumer {
+    return this.#kafkajs.createConsumer({ ...config, cluster: this.cluster, logger: this.#logger })
+  }
+
+  async createTopic(topic: string, partitions: number, replicationFactor: number): Promise<boolean> {
+    const admin = this.#kafkajs.createAdmin({ cluster: this.cluster, logger: this.#logger, retry: NO_RETRIES })
+    return await admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor }], waitForLeaders: false })
+  }
+
+  errorOf(code: number): Error {
+    return this.#kafkajs.createErrorFromCode(code)
+  }
+
+  /** @returns the leader of each partition, −1 where there is none. @throws StuckError `TOPIC_MISSING` */
+  async leadersOf(topic: string): Promise<readonly number[]> {
+    return this.#leaders.get(topic) ?? (await this.refreshLeaders(topic))
+  }
+
+  async refreshLeaders(topic: string): Promise<readonly number[]> {
+    let refreshing = this.#refreshing.get(topic)
+    if (refreshing === undefined) {
+      // One after another: kafkajs keeps only the answer of the last refresh.
+      refreshing = this.#lastRefresh.then(() => this.#fetchLeaders(topic)).finally(() => this.#refreshing.delete(topic))
+      this.#refreshing.set(topic, refreshing)
+      this.#lastRefresh = refreshing.catch(() => undefined)
+    }
+    return await refreshing
+  }
+
+  forgetLeaders(topic: string): void {
+    this.#leaders.delete(topic)
+  }
+
+  /** @returns the connected leader. @throws TransientError there is none, or it cannot be reached */
+  async leaderOf(target: TopicPartition): Promise<Broker> {
+    let leaders = await this.leadersOf(target.topic)
+    if ((leaders[target.partition] ?? -1) < 0) leaders = await this.refreshLeaders(target.topic)
+    const nodeId = leaders[target.partition]
+    if (nodeId === undefined) throw partitionMissing(target, leaders.length)
+    if (nodeId < 0) throw noLeader(target)
+    try {
+      const broker = await this.cluster.findBroker({ nodeId })
+      requireApi(broker, PRODUCE_API, 'Produce', '2.1')
+      return broker
+    } catch (error) {
+      this.forgetLeaders(target.topic)
+      throw mapError(error, this.addresses)
+    }
+  }
+
+  /** Ends politely: what is in flight is answered first. It may take as long as a request. */
+  async disconnect(): Promise<void> {
+    await this.cluster.disconnect()
+  }
+
+  /** Ends now: connections are cut, what is in flight fails. */
+  destroy(why: string): void {
+    for (const socket of this.#sockets) socket.destroy(new Error(why))
+    this.#sockets.clear()
+  }
+
+  async #fetchLeaders(topic: string): Promise<readonly number[]> {
+    try {
+      await this.cluster.brokerPool.refreshMetadata([topic])
+    } catch (error) {
+      this.forgetLeaders(topic)
+      throw isUnknownTopic(error) ? topicMissing(topic, error) : mapError(error, this.addresses)
+    }
+    const metadata = this.cluster.brokerPool.metadata?.topicMetadata.find((candidate) => candidate.topic === topic)
+    if (metadata === undefined) throw topicMissing(topic)
+    const leaders: number[] = []
+    for (const { partitionId, leader } of metadata.partitionMetadata) leaders[partitionId] = leader
+    this.#leaders.set(topic, leaders)
+    return leaders
+  }
+
+  #remember(socket: Socket): Socket {
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    socket.setNoDelay(true)
+    return socket
+  }
+
+  /** Every connection of a cluster comes from this one builder. */
+  #hardenConnections(): void {
+    const builder = this.cluster.connectionPoolBuilder
+    const build = builder.build
+    builder.build = async (destination) => {
+      const pool = await build(destination)
+      for (const { requestQueue } of pool.pool) removeIdleTimerSpin(requestQueue)
+      this.#readFetchesOurselves(pool)
+      return pool
+    }
+  }
+
+  #readFetchesOurselves(pool: ConnectionPool): void {
+    const send = pool.send
+    const { parseFetch } = this.#kafkajs
+    pool.send = async function sendHardened<Reply>(protocol: ProtocolRequest<Reply>): Promise<unknown> {
+      const { apiKey, apiVersion } = protocol.request
+      if (apiKey !== FETCH_API.key) return await send.call(pool, protocol)
+      if (apiVersion !== FETCH_API.version) throw tooOld('Fetch', '2.3')
+      return await send.call(pool, { ...protocol, response: { decode: decodeFetch, parse: parseFetch } })
+    }
+  }
+}
+
+function requireApi(broker: Broker, api: { key: number; version: number }, name: string, since: string): void {
+  if ((broker.versions?.[api.key]?.maxVersion ?? 0) < api.version) throw tooOld(name, since)
+}
+
+function tooOld(api: string, since: string): ConfigurationError {
+  return new ConfigurationError('KAFKA_TOO_OLD', `The broker's ${api} is older than Kafka ${since}, which is the oldest that works. Upgrade the cluster.`)
+}
+
+function noLeader(target: TopicPartition): TransientError {
+  return new TransientError(
+    'LEADER_MISSING',
+    `Partition ${target.topic}/${target.partition} has no leader now. It is tried again; if it lasts, look at the brokers that hold its replicas.`,
+    { topic: target.topic, partition: target.partition },
+  )
+}
+
+function logLine(logger: Logger | undefined, entry: LogEntry): void {
+  const { message, ...fields } = entry.log
+  logger?.debug({ part: entry.namespace, ...fields }, `kafkajs: ${messageOf(message)}`)
+}

@@ -1,0 +1,53 @@
+import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
+import { ByteReader } from './byte-reader.ts'
+import { type AbortedTransaction, decodeRecords, type Placeholder } from './record-decoder.ts'
+
+/** Understood by every broker since Kafka 2.3, and the newest that kafkajs negotiates. */
+export const FETCH_API = { key: 1, version: 11 } as const
+
+/** The shape in which kafkajs's consumer takes a partition's part of a reply. */
+interface FetchedPartition {
+  readonly partition: number
+  readonly errorCode: number
+  readonly highWatermark: bigint
+  readonly abortedTransactions: readonly never[]
+  readonly preferredReadReplica: number
+  readonly messages: readonly (ConsumedRecord | Placeholder)[]
+}
+
+export interface FetchReply {
+  readonly clientSideThrottleTime: number
+  readonly errorCode: number
+  readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[]
+}
+
+/** Reads a reply to Fetch, version 11, into the records that a listener gets. */
+export async function decodeFetch(payload: Buffer): Promise<FetchReply> {
+  const reader = new ByteReader(payload)
+  const clientSideThrottleTime = reader.int32()
+  const errorCode = reader.int16()
+  reader.skip(4) // session
+  const responses: { topicName: string; partitions: FetchedPartition[] }[] = []
+  for (let topics = reader.int32(); topics > 0; topics--) {
+    const topicName = reader.text()
+    const partitions: FetchedPartition[] = []
+    for (let count = reader.int32(); count > 0; count--) partitions.push(await decodePartition(reader))
+    responses.push({ topicName, partitions })
+  }
+  return { clientSideThrottleTime, errorCode, responses }
+}
+
+async function decodePartition(reader: ByteReader): Promise<FetchedPartition> {
+  const partition = reader.int32()
+  const errorCode = reader.int16()
+  const highWatermark = reader.int64()
+  reader.skip(16) // last stable offset, start of the log
+  const aborted: AbortedTransaction[] = []
+  for (let count = reader.int32(); count > 0; count--) aborted.push({ producerId: reader.int64(), firstOffset: reader.int64() })
+  const preferredReadReplica = reader.int32()
+  const length = Math.max(0, reader.int32())
+  const start = reader.skip(length)
+  const messages = await decodeRecords(reader.bytes.subarray(start, start + length), aborted)
+  // Aborted records are left out already, so kafkajs has none to look for.
+  return { partition, errorCode, highWatermark, abortedTransactions: [], preferredReadReplica, messages }
+}

@@ -1,0 +1,143 @@
+import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
+import type { Admin, Consumer, ConsumerConfig, logCreator, RetryOptions } from 'kafkajs'
+import { ConfigurationError } from '../../foundation/errors.ts'
+
+/** The overrides lean on what is inside this version, so no other will do. */
+const KAFKAJS_VERSION = '2.2.4'
+
+/** A request and how to read its reply, as kafkajs's connections take them. */
+export interface ProtocolRequest<Reply> {
+  readonly request: {
+    readonly apiKey: number
+    readonly apiVersion: number
+    readonly apiName: string
+    readonly expectResponse?: () => boolean
+    encode(): Promise<Encoded>
+  }
+  readonly response: {
+    decode(payload: Buffer): Promise<Reply>
+    parse(reply: Reply): Promise<unknown>
+  }
+}
+
+/** What a request encodes to; kafkajs's `Encoder` as far as a request needs it. */
+export interface Encoded {
+  readonly buf: Buffer
+  readonly buffer: Buffer
+}
+
+interface InFlightRequest {
+  readonly sentAt: number
+  readonly requestTimeout: number
+  timeoutRequest(): void
+}
+
+export interface RequestQueue {
+  readonly pending: readonly unknown[]
+  readonly inflight: ReadonlyMap<number, InFlightRequest>
+  requestTimeoutIntervalId?: NodeJS.Timeout
+  isConnected(): boolean
+  scheduleCheckPendingRequests(): void
+  scheduleRequestTimeoutCheck(): void
+  destroy(): void
+}
+
+export interface ConnectionPool {
+  readonly pool: readonly { readonly requestQueue: RequestQueue }[]
+  send<Reply>(request: ProtocolRequest<Reply>): Promise<unknown>
+}
+
+export interface Broker {
+  readonly nodeId: number | string
+  readonly versions: Readonly<Record<number, { readonly maxVersion: number }>> | null
+  readonly connectionPool: ConnectionPool
+  listOffsets(request: {
+    readonly isolationLevel: number
+    readonly topics: readonly {
+      readonly topic: string
+      readonly partitions: readonly { readonly partition: number; readonly timestamp: number }[]
+    }[]
+  }): Promise<{ readonly responses: readonly { readonly partitions: readonly { readonly offset: string }[] }[] }>
+}
+
+export interface TopicMetadata {
+  readonly topic: string
+  readonly partitionMetadata: readonly { readonly partitionId: number; readonly leader: number }[]
+}
+
+export interface Cluster {
+  readonly connectionPoolBuilder: { build(destination?: object): Promise<ConnectionPool> }
+  readonly brokerPool: {
+    readonly metadata: { readonly topicMetadata: readonly TopicMetadata[] } | null
+    readonly brokers: Readonly<Record<string, Broker>>
+    refreshMetadata(topics: readonly string[]): Promise<void>
+    findConnectedBroker(): Promise<Broker>
+  }
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  findBroker(target: { readonly nodeId: number }): Promise<Broker>
+}
+
+interface ClusterOptions {
+  readonly brokers: readonly string[]
+  readonly clientId: string
+  readonly ssl?: boolean | object
+  readonly sasl?: object
+  readonly connectionTimeout: number
+  readonly requestTimeout: number
+  readonly enforceRequestTimeout: boolean
+  readonly logger: unknown
+  readonly retry: RetryOptions
+  readonly socketFactory: (args: SocketArguments) => Socket
+  readonly metadataMaxAge: number
+  readonly allowAutoTopicCreation: boolean
+  readonly isolationLevel: number
+}
+
+export interface SocketArguments {
+  readonly host: string
+  readonly port: number
+  readonly ssl: object | undefined
+  readonly onConnect: () => void
+}
+
+export interface Kafkajs {
+  readonly Cluster: new (options: ClusterOptions) => Cluster
+  readonly createConsumer: (options: ConsumerConfig & { readonly cluster: Cluster; readonly logger: unknown }) => Consumer
+  readonly createAdmin: (options: { readonly cluster: Cluster; readonly logger: unknown; readonly retry: RetryOptions }) => Admin
+  readonly createLogger: (options: { readonly level: number; readonly logCreator: logCreator }) => unknown
+  readonly createSocket: (args: SocketArguments) => Socket
+  /** Makes the error that kafkajs throws for a code of the protocol. */
+  readonly createErrorFromCode: (code: number) => Error
+  readonly parseFetch: (reply: unknown) => Promise<unknown>
+}
+
+/**
+ * The parts of kafkajs that we build on, below its client class: connections, metadata, the group protocol.
+ *
+ * kafkajs has no `exports` map, so its files can be required. We change instances that we made and never a
+ * prototype or a module: an application that uses kafkajs beside us gets it as it is.
+ *
+ * @throws ConfigurationError `KAFKAJS_VERSION`: another version is installed
+ */
+export function loadKafkajs(require: NodeJS.Require = createRequire(import.meta.url)): Kafkajs {
+  const { version }: { version: string } = require('kafkajs/package.json')
+  if (version !== KAFKAJS_VERSION) {
+    throw new ConfigurationError(
+      'KAFKAJS_VERSION',
+      `kafkajs ${version} is installed, but Trunkline corrects defects inside kafkajs ${KAFKAJS_VERSION} and knows no other. ` +
+        `Run "npm install kafkajs@${KAFKAJS_VERSION}", or remove the override of its version.`,
+      { installed: version, needed: KAFKAJS_VERSION },
+    )
+  }
+  return {
+    Cluster: require('kafkajs/src/cluster'),
+    createConsumer: require('kafkajs/src/consumer'),
+    createAdmin: require('kafkajs/src/admin'),
+    createLogger: require('kafkajs/src/loggers').createLogger,
+    createSocket: require('kafkajs/src/network/socketFactory')(),
+    createErrorFromCode: require('kafkajs/src/protocol/error').createErrorFromCode,
+    parseFetch: require('kafkajs/src/protocol/requests/fetch/v11/response').parse,
+  }
+}

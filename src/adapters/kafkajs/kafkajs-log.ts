@@ -1,0 +1,26 @@
+import type { LogDriver } from '../../core/broker/log-driver.ts'
+import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
+import type { Logger } from '../../core/logger.ts'
+import { KafkajsAdmin } from './admin.ts'
+import type { KafkaAddress } from './client.ts'
+import { KafkajsConsumer } from './consumer.ts'
+import { KafkajsProducer } from './producer.ts'
+
+export interface KafkajsLogOptions extends KafkaAddress {
+  readonly diagnostics?: BackboneDiagnostics
+}
+
+/** Apache Kafka through kafkajs. The admin client is shared by the consumers; close it after they have stopped. */
+export function kafkajsLog(options: KafkajsLogOptions): LogDriver {
+  const { diagnostics, ...address } = options
+  const admin = new KafkajsAdmin(address)
+  const reporting: { logger?: Logger; diagnostics?: BackboneDiagnostics } = {
+    ...(address.logger === undefined ? {} : { logger: address.logger }),
+    ...(diagnostics === undefined ? {} : { diagnostics }),
+  }
+  return {
+    producer: new KafkajsProducer({ address, ...reporting }),
+    consumers: { consumer: (group, topics) => new KafkajsConsumer({ address, admin, ...reporting }, group, topics) },
+    admin,
+  }
+}

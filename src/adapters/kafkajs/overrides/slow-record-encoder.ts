@@ -1,0 +1,127 @@
+import type { HeaderPair, LogRecord } from '../../../core/broker/log-producer.ts'
+import { crc32c } from '../crc32c.ts'
+
+/** Bytes of a record batch before its records: everything from the base offset to the number of records. */
+const BATCH_OVERHEAD = 61
+const CRC_AT = 17
+const CRC_FROM = 21
+const MAGIC = 2
+
+/**
+ * Removes: kafkajs allocates 512 zeroed bytes for every record and again for every header, and copies each batch
+ * about three times; with six headers, 20 µs a record. Here sizes are computed first, then everything is written once.
+ * The bytes are the same as kafkajs's.
+ *
+ * @see https://kafka.apache.org/documentation/#recordbatch
+ */
+export function recordBatchSize(records: readonly LogRecord[], bodySizes: Int32Array): number {
+  const base = baseTimestamp(records)
+  let size = BATCH_OVERHEAD
+  for (let index = 0; index < records.length; index++) {
+    const record = records[index]
+    if (record === undefined) break
+    const body = recordBodySize(record, index, record.timestampMs - base)
+    bodySizes[index] = body
+    size += varintSize(body) + body
+  }
+  return size
+}
+
+/** Writes one uncompressed batch of magic 2 at `start`. @returns where it ends */
+export function writeRecordBatch(target: Buffer, start: number, records: readonly LogRecord[], bodySizes: Int32Array): number {
+  const base = baseTimestamp(records)
+  const writer = new Writer(target, start + BATCH_OVERHEAD)
+  let maxTimestamp = base
+  for (let index = 0; index < records.length; index++) {
+    const record = records[index]
+    if (record === undefined) break
+    maxTimestamp = Math.max(maxTimestamp, record.timestampMs)
+    writer.record(record, index, record.timestampMs - base, bodySizes[index] ?? 0)
+  }
+  target.writeBigInt64BE(0n, start) // base offset: the broker's to set
+  target.writeInt32BE(writer.at - start - 12, start + 8)
+  target.writeInt32BE(0, start + 12) // leader epoch: the broker's to set
+  target.writeInt8(MAGIC, start + 16)
+  target.writeInt16BE(0, start + 21) // no compression, times of the producer
+  target.writeInt32BE(records.length - 1, start + 23)
+  target.writeBigInt64BE(BigInt(base), start + 27)
+  target.writeBigInt64BE(BigInt(maxTimestamp), start + 35)
+  target.writeBigInt64BE(-1n, start + 43) // no producer id: not idempotent
+  target.writeInt16BE(0, start + 51)
+  target.writeInt32BE(0, start + 53)
+  target.writeInt32BE(records.length, start + 57)
+  target.writeUInt32BE(crc32c(target, start + CRC_FROM, writer.at), start + CRC_AT)
+  return writer.at
+}
+
+function baseTimestamp(records: readonly LogRecord[]): number {
+  let base = records[0]?.timestampMs ?? 0
+  for (const record of records) if (record.timestampMs < base) base = record.timestampMs
+  return base
+}
+
+function recordBodySize(record: LogRecord, offsetDelta: number, timestampDelta: number): number {
+  let size = 1 + varintSize(timestampDelta) + varintSize(offsetDelta) + bytesSize(record.key) + bytesSize(record.value)
+  size += varintSize(record.headers.length)
+  for (const [name, value] of record.headers) {
+    const nameLength = Buffer.byteLength(name)
+    size += varintSize(nameLength) + nameLength + bytesSize(value)
+  }
+  return size
+}
+
+function bytesSize(bytes: Buffer | null): number {
+  return bytes === null ? 1 : varintSize(bytes.length) + bytes.length
+}
+
+/** Bytes of a number that is not negative, as a zigzag varint. */
+function varintSize(value: number): number {
+  let size = 1
+  for (let rest = value * 2; rest >= 128; rest = Math.floor(rest / 128)) size++
+  return size
+}
+
+class Writer {
+  readonly #target: Buffer
+  at: number
+
+  constructor(target: Buffer, start: number) {
+    this.#target = target
+    this.at = start
+  }
+
+  record(record: LogRecord, offsetDelta: number, timestampDelta: number, bodySize: number): void {
+    this.#varint(bodySize)
+    this.#target[this.at++] = 0
+    this.#varint(timestampDelta)
+    this.#varint(offsetDelta)
+    this.#bytes(record.key)
+    this.#bytes(record.value)
+    this.#varint(record.headers.length)
+    for (const header of record.headers) this.#header(header)
+  }
+
+  #header([name, value]: HeaderPair): void {
+    this.#varint(Buffer.byteLength(name))
+    this.at += this.#target.write(name, this.at, 'utf8')
+    this.#bytes(value)
+  }
+
+  #bytes(bytes: Buffer | null): void {
+    if (bytes === null) {
+      this.#target[this.at++] = 1 // −1 in zigzag
+      return
+    }
+    this.#varint(bytes.length)
+    this.at += bytes.copy(this.#target, this.at)
+  }
+
+  #varint(value: number): void {
+    let rest = value * 2
+    while (rest >= 128) {
+      this.#target[this.at++] = (rest % 128) | 0x80
+      rest = Math.floor(rest / 128)
+    }
+    this.#target[this.at++] = rest
+  }
+}

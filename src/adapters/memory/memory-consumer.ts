@@ -1,0 +1,151 @@
+import type { ConsumedRecord, LogConsumer, LogConsumerListener, PartitionRange } from '../../core/broker/log-consumer.ts'
+import type { TopicPartition } from '../../core/broker/log-producer.ts'
+import { PartitionReader, type PartitionSource } from '../../core/broker/partition-reader.ts'
+import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
+import type { Clock } from '../../foundation/clock.ts'
+import { messageOf, TransientError } from '../../foundation/errors.ts'
+import { endsWithin } from '../../foundation/service.ts'
+import type { GroupMember, MemoryGroup } from './memory-group.ts'
+import type { MemoryLog } from './memory-log.ts'
+import { type MemoryPartition, type MemoryTopic, topicMissing } from './memory-topic.ts'
+
+export interface MemoryConsumerParts {
+  readonly log: MemoryLog
+  readonly clock: Clock
+  readonly diagnostics: BackboneDiagnostics | undefined
+}
+
+const BATCH_RECORDS_MAX = 500
+
+export class MemoryConsumer implements LogConsumer, GroupMember {
+  readonly #parts: MemoryConsumerParts
+  readonly #name: string
+  readonly #topics: readonly string[]
+  readonly #group: MemoryGroup
+  readonly #readers = new Map<string, PartitionReader>()
+  readonly #ending = new Map<string, Promise<void>>()
+  readonly #abort = new AbortController()
+  #listener: LogConsumerListener | undefined
+  #stopping: Promise<void> | undefined
+
+  constructor(parts: MemoryConsumerParts, group: string, topics: readonly string[]) {
+    this.#parts = parts
+    this.#name = group
+    this.#topics = topics
+    this.#group = parts.log.group(group)
+  }
+
+  async start(listener: LogConsumerListener, signal: AbortSignal): Promise<void> {
+    if (this.#listener !== undefined) return
+    await this.#parts.log.hasTopics(this.#topics, AbortSignal.any([signal, this.#abort.signal]))
+    if (this.#abort.signal.aborted) throw new TransientError('STOPPED', 'The consumer was stopped before it had joined its group.')
+    const missing = this.#topics.find((topic) => this.#parts.log.topic(topic) === undefined)
+    if (missing !== undefined) throw topicMissing(missing)
+    this.#listener = listener
+    this.#group.join(this, this.#partitions())
+  }
+
+  async stop(deadlineMs: number): Promise<void> {
+    this.#stopping ??= this.#leave(deadlineMs)
+    await this.#stopping
+  }
+
+  assign(partitions: readonly TopicPartition[]): void {
+    void this.#revokeAll()
+    if (this.#abort.signal.aborted) return
+    for (const target of partitions) this.#own(target)
+  }
+
+  async #leave(deadlineMs: number): Promise<void> {
+    this.#abort.abort()
+    await endsWithin(this.#revokeAll(), deadlineMs)
+    this.#group.leave(this)
+  }
+
+  #own(target: TopicPartition): void {
+    const { log, clock, diagnostics } = this.#parts
+    const topic = log.topic(target.topic)
+    const partition = log.partition(target)
+    if (topic === undefined || partition === undefined || this.#listener === undefined) return
+    const key = keyOf(target)
+    const reader = new PartitionReader({
+      partition: target,
+      source: new MemorySource(topic, partition),
+      listener: this.#listener,
+      clock,
+      onProgress: (next) => this.#commit(target, next, reader),
+      onInterrupted: (error) => diagnostics?.emit('consumer.interrupted', { group: this.#name, ...target, reason: messageOf(error) }),
+    })
+    this.#readers.set(key, reader)
+    reader.start(this.#ending.get(key))
+  }
+
+  /** Only the owner commits, and one that is stopping, for what it had begun. */
+  #commit(target: TopicPartition, next: bigint, reader: PartitionReader): void {
+    const owner = this.#readers.get(keyOf(target))
+    if (owner !== reader && !this.#abort.signal.aborted) return
+    this.#parts.diagnostics?.emit('offset.committing', { group: this.#name, ...target, next })
+    this.#group.commit(target, next)
+  }
+
+  async #revokeAll(): Promise<void> {
+    for (const [key, reader] of this.#readers) {
+      this.#readers.delete(key)
+      const ended = Promise.all([this.#ending.get(key), reader.end()]).then(() => {
+        if (this.#ending.get(key) === ended) this.#ending.delete(key)
+      })
+      this.#ending.set(key, ended)
+    }
+    await Promise.all(this.#ending.values())
+  }
+
+  #partitions(): TopicPartition[] {
+    return this.#topics.flatMap((topic) => {
+      const count = this.#parts.log.topic(topic)?.partitions.length ?? 0
+      return Array.from({ length: count }, (_, partition) => ({ topic, partition }))
+    })
+  }
+}
+
+class MemorySource implements PartitionSource {
+  readonly #topic: MemoryTopic
+  readonly #partition: MemoryPartition
+  #position = 0n
+
+  constructor(topic: MemoryTopic, partition: MemoryPartition) {
+    this.#topic = topic
+    this.#partition = partition
+  }
+
+  async range(): Promise<PartitionRange> {
+    return this.#topic.rangeOf(this.#partition)
+  }
+
+  seek(offset: bigint): void {
+    this.#position = offset
+  }
+
+  pause(): void {
+    // Nothing is fetched ahead: records are read when they are asked for.
+  }
+
+  async next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
+    if (this.#position < 0n || this.#position > this.#partition.end) throw positionLost(this.#position, this.#partition.end)
+    await this.#partition.holds(this.#position, signal)
+    signal.throwIfAborted()
+    const records = this.#partition.read(this.#position, BATCH_RECORDS_MAX)
+    this.#position += BigInt(records.length)
+    return records
+  }
+}
+
+function positionLost(position: bigint, end: bigint): TransientError {
+  return new TransientError(
+    'POSITION_LOST',
+    `The partition was to be read from offset ${position}, but it holds 0 to ${end}. The position is asked for again.`,
+  )
+}
+
+function keyOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`
+}

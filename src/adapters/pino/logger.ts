@@ -1,0 +1,51 @@
+import { pino } from 'pino'
+import type { BackboneDiagnostics, DiagnosticCatalogue } from '../../core/diagnostics.ts'
+import type { Logger } from '../../core/logger.ts'
+
+/** A pino logger on standard output, one JSON line a record. */
+export function createLogger(service: string, level: 'debug' | 'info' | 'warn' | 'error' | 'silent'): Logger {
+  return pino({ level, base: { service }, redact: ['password', 'connectionString', '*.password', '*.connectionString'] })
+}
+
+type Level = 'debug' | 'info' | 'warn' | 'error'
+
+/** What a person should see; every other diagnostic is a debug line. */
+const levels: Partial<Record<keyof DiagnosticCatalogue, Level>> = {
+  'transaction.outcome_unknown': 'warn',
+  'relay.term_started': 'info',
+  'relay.term_ended': 'info',
+  'relay.unknown': 'warn',
+  'relay.refused': 'warn',
+  'relay.database_lost': 'warn',
+  'producer.replaced': 'warn',
+  'consumer.assigned': 'info',
+  'consumer.revoked': 'info',
+  'consumer.fenced': 'warn',
+  'consumer.interrupted': 'warn',
+  'consumer.restarted': 'warn',
+  'delivery.failed': 'warn',
+  'delivery.parked': 'warn',
+  'delivery.unreadable': 'warn',
+  'saga.ignored': 'info',
+  'incident.recorded': 'error',
+  'part.failed': 'error',
+  'service.started': 'info',
+  'service.stopped': 'info',
+}
+
+/** Writes diagnostics as log lines: the name is the message, the facts are its fields. @returns stops doing so */
+export function logDiagnostics(diagnostics: BackboneDiagnostics, logger: Logger): () => void {
+  return diagnostics.on(({ name, fields }) => {
+    const level = levels[name] ?? 'debug'
+    if (logger.isLevelEnabled?.(level) !== false) logger[level](printable(fields), name)
+  })
+}
+
+/** JSON knows no bigint, and an Error would show as `{}`. */
+function printable(fields: object): object {
+  const entries = Object.entries(fields).map(([name, value]) => {
+    if (typeof value === 'bigint') return [name, String(value)]
+    return [name, value instanceof Error ? value.message : value]
+  })
+  return Object.fromEntries(entries)
+}

@@ -1,0 +1,56 @@
+import { ConflictError, messageOf, TransientError, TrunklineError } from '../../foundation/errors.ts'
+
+/** Another transaction was first: serialization failure, deadlock, lock not available. */
+const conflicts = new Set(['40001', '40P01', '55P03'])
+
+/**
+ * The server cannot serve anybody just now. Class 08 connection, 25006 read-only after a failover, 53 resources,
+ * 57P01–57P03 shutdown, 57P05 idle session, 25P03 idle in transaction.
+ */
+const unavailable = /^(08...|25006|25P03|53...|57P0[1-5])$/
+
+const networkCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+  'EPIPE',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'ENOENT',
+])
+
+const networkMessages =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Query read timeout|The server does not support SSL|Cannot use a pool after calling end)/
+
+/**
+ * The only place that reads the driver's errors.
+ *
+ * @returns an error of ours where the reaction is known; otherwise the error itself, untouched
+ */
+export function mapDatabaseError(error: unknown, doing: string): unknown {
+  if (error instanceof TrunklineError || !(error instanceof Error)) return error
+  const code = codeOf(error)
+  if (code !== undefined && conflicts.has(code)) {
+    const message = `${doing}: another transaction was first (${code} ${error.message}). Run it again.`
+    return new ConflictError('DATABASE_CONFLICT', message, { sqlState: code }, error)
+  }
+  if (isLost(error, code)) {
+    const message = `${doing}: the database is not available (${messageOf(error) || (code ?? 'no reason given')}). It is tried again; check DATABASE_URL and the server if it lasts.`
+    return new TransientError('DATABASE_UNAVAILABLE', message, { sqlState: code }, error)
+  }
+  return error
+}
+
+function isLost(error: Error, code: string | undefined): boolean {
+  if (code !== undefined && (networkCodes.has(code) || unavailable.test(code))) return true
+  if (error instanceof AggregateError) return error.errors.some((inner) => inner instanceof Error && isLost(inner, codeOf(inner)))
+  return networkMessages.test(error.message)
+}
+
+/** The SQLSTATE, or Node's code of a network error. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}

@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { Client } from 'pg'
+import type { Queryable } from '../../core/database/database.ts'
+import { ConfigurationError } from '../../foundation/errors.ts'
+import { mapDatabaseError } from './errors.ts'
+
+export interface Migration {
+  readonly number: number
+  readonly name: string
+  readonly sql: string
+  readonly checksum: string
+}
+
+export interface MigrationReport {
+  /** Applied by this run, in order; empty when the database was up to date. */
+  readonly applied: readonly string[]
+  /** The newest number the database has now. */
+  readonly version: number
+}
+
+/**
+ * Brings the tables of the `trunkline` schema up to date: numbered files, forward only, each in a transaction of its own.
+ *
+ * Any number of runs at the same time are safe: they take turns under one advisory lock.
+ *
+ * @throws ConfigurationError `DATABASE_NEWER`, `MIGRATION_CHANGED`: nothing was applied
+ * @throws TransientError the database is unreachable; what was applied stays
+ */
+export async function migrate(connectionString: string): Promise<MigrationReport> {
+  const migrations = await readMigrations()
+  const client = new Client({ connectionString, application_name: 'trunkline migrate' })
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    await client.query(bootstrapSql)
+    const applied: string[] = []
+    for (const migration of migrations) {
+      if (await applyOnce(client, migration, migrations)) applied.push(migration.name)
+    }
+    return { applied, version: migrations.at(-1)?.number ?? 0 }
+  } catch (error) {
+    throw mapDatabaseError(error, 'The migration could not run')
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+/** The migrations of this version of the package, in order. */
+export async function readMigrations(): Promise<readonly Migration[]> {
+  const folder = new URL('./migrations/', import.meta.url)
+  const names = (await readdir(folder)).filter((name) => /^\d{4}-.+\.sql$/.test(name)).sort()
+  return Promise.all(
+    names.map(async (name) => {
+      const sql = await readFile(new URL(name, folder), 'utf8')
+      const checksum = createHash('sha256').update(sql).digest('hex')
+      return { number: Number(name.slice(0, 4)), name, sql, checksum }
+    }),
+  )
+}
+
+/**
+ * Whether this version of the package and the database fit together.
+ *
+ * @throws ConfigurationError `DATABASE_NOT_MIGRATED` or `DATABASE_NEWER`
+ * @throws TransientError the database is unreachable
+ */
+export async function checkMigrated(outside: Queryable): Promise<void> {
+  const newest = (await readMigrations()).at(-1)?.number ?? 0
+  const { rows: found } = await outside.query("select to_regclass('trunkline.migration') is not null as present")
+  const version = found[0]?.['present'] === true ? await currentVersion(outside) : 0
+  if (version < newest) {
+    throw new ConfigurationError(
+      'DATABASE_NOT_MIGRATED',
+      `The database has Trunkline's tables in version ${version}, this program needs ${newest}. Run "npx trunkline migrate" with the same DATABASE_URL.`,
+      { version, needed: newest },
+    )
+  }
+  if (version > newest) throw newer(version, newest)
+}
+
+async function currentVersion(outside: Queryable): Promise<number> {
+  const { rows } = await outside.query('select coalesce(max(number), 0)::int as version from trunkline.migration')
+  return Number(rows[0]?.['version'])
+}
+
+async function applyOnce(client: Client, migration: Migration, all: readonly Migration[]): Promise<boolean> {
+  await client.query('begin isolation level read committed')
+  try {
+    await client.query(lockSql)
+    const { rows } = await client.query('select number, checksum from trunkline.migration order by number')
+    refuseNewer(rows, all)
+    const existing = rows.find((row) => row.number === migration.number)
+    if (existing === undefined) {
+      await client.query(migration.sql)
+      await client.query('insert into trunkline.migration (number, name, checksum) values ($1, $2, $3)', [
+        migration.number,
+        migration.name,
+        migration.checksum,
+      ])
+    } else if (existing.checksum !== migration.checksum) {
+      throw changed(migration)
+    }
+    await client.query('commit')
+    return existing === undefined
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined)
+    throw error
+  }
+}
+
+function refuseNewer(rows: readonly { number: number }[], all: readonly Migration[]): void {
+  const newest = all.at(-1)?.number ?? 0
+  const version = Math.max(0, ...rows.map((row) => row.number))
+  if (version > newest) throw newer(version, newest)
+}
+
+function newer(version: number, newest: number): ConfigurationError {
+  return new ConfigurationError(
+    'DATABASE_NEWER',
+    `The database has Trunkline's tables in version ${version}, this program knows only ${newest}. Upgrade the trunkline package; going back is not supported.`,
+    { version, known: newest },
+  )
+}
+
+function changed(migration: Migration): ConfigurationError {
+  return new ConfigurationError(
+    'MIGRATION_CHANGED',
+    `Migration ${migration.name} was applied with another text than this package carries. Released migrations never change: install the released package, or use a fresh database.`,
+    { migration: migration.name },
+  )
+}
+
+/** The lock's number is the first eight bytes of sha256('trunkline.migration'), read as a signed integer. */
+const lockSql = `select pg_advisory_xact_lock(('x' || left(encode(sha256('trunkline.migration'), 'hex'), 16))::bit(64)::bigint)`
+
+const bootstrapSql = `
+  begin;
+  ${lockSql};
+  create schema if not exists trunkline;
+  create table if not exists trunkline.migration (
+    number     integer     primary key,
+    name       text        not null,
+    checksum   text        not null,
+    applied_at timestamptz not null default now()
+  );
+  commit;`

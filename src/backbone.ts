@@ -1,0 +1,210 @@
+import { z } from 'zod'
+import { createLogger, logDiagnostics } from './adapters/pino/logger.ts'
+import { type BackboneOptions, backboneOptions, type ParsedOptions } from './config.ts'
+import { toPublications } from './core/consume/outgoing.ts'
+import { type SubscriptionOptions, SubscriptionRegistry } from './core/consume/registry.ts'
+import type { Handler, PublishOptions } from './core/consume/subscription.ts'
+import type { AnyContract, Outgoing } from './core/contract/contract.ts'
+import type { Transaction, TransactionOutcome } from './core/database/database.ts'
+import type { BackboneDiagnostics, DiagnosticCatalogue } from './core/diagnostics.ts'
+import type { Health } from './core/health.ts'
+import type { Logger } from './core/logger.ts'
+import type { SagaDefinition } from './core/saga/definition.ts'
+import { systemClock } from './foundation/clock.ts'
+import { Diagnostics } from './foundation/diagnostics.ts'
+import { PermanentError, UnknownOutcomeError } from './foundation/errors.ts'
+import { parseOptions } from './foundation/options.ts'
+import { buildDatabase } from './wiring/database.ts'
+import { Life, type Role } from './wiring/life.ts'
+import { buildLog } from './wiring/log.ts'
+import type { DatabaseParts, SharedParts } from './wiring/parts.ts'
+import { SagaRegistry } from './wiring/saga.ts'
+
+const startOptions = z.strictObject({
+  /** What this process does: handle messages, empty the outbox, fire the sagas' timers. Default: all three. */
+  run: z
+    .array(z.enum(['consume', 'relay', 'timers']))
+    .min(1)
+    .default(['consume', 'relay', 'timers']),
+})
+export type StartOptions = z.input<typeof startOptions>
+
+/**
+ * A service's backbone. It opens nothing before it is used.
+ *
+ * @throws ConfigurationError `OPTION_INVALID`: names the option, its limits and what it was
+ */
+export function createBackbone(options: BackboneOptions): Backbone {
+  return new Backbone(parseOptions(backboneOptions, options, 'createBackbone'))
+}
+
+/** Publishes in your transactions, hands messages to your handlers, drives your sagas. */
+export class Backbone {
+  readonly service: string
+  /** What the backbone reports about itself; see `DiagnosticCatalogue`. */
+  readonly diagnostics: BackboneDiagnostics = new Diagnostics<DiagnosticCatalogue>()
+  readonly #shared: SharedParts
+  readonly #database: DatabaseParts<Transaction>
+  readonly #subscriptions = new SubscriptionRegistry<Transaction>()
+  readonly #sagas: SagaRegistry
+  readonly #life: Life
+
+  constructor(options: ParsedOptions) {
+    this.service = options.service
+    const logger = loggerFrom(options)
+    if (logger !== undefined) logDiagnostics(this.diagnostics, logger)
+    this.#shared = { clock: systemClock, diagnostics: this.diagnostics, logger: logger ?? silent }
+    this.#database = buildDatabase(options, this.#shared, () => this.#life.wakeRelay())
+    this.#sagas = new SagaRegistry(options.service, this.#shared, this.#database)
+    const log = buildLog(options, this.#shared)
+    this.#life = new Life(options, { ...this.#shared, ...this.#database, log, subscriptions: this.#subscriptions, sagas: this.#sagas })
+  }
+
+  /**
+   * Registers a handler in the service's own consumer group.
+   *
+   * An event's handler returns nothing, a command's handler returns its reply. What it does in `delivery.tx` and what
+   * it publishes commit together with the record that the message was handled: each effect once, in order per key.
+   *
+   * @throws ConfigurationError a second handler for the same message, or after `start`
+   */
+  subscribe<C extends AnyContract>(contract: C | readonly C[], handler: Handler<C, Transaction>, options: SubscriptionOptions = {}): void {
+    this.#subscribe(this.service, contract, handler, options)
+  }
+
+  /** A second, independent reaction to the same messages, with a position of its own: `backbone.group('stock.audit')`. */
+  group(name: string): { subscribe: Backbone['subscribe'] } {
+    return {
+      subscribe: (contract, handler, options = {}) => this.#subscribe(name, contract, handler, options),
+    }
+  }
+
+  /** Registers a saga; it runs in its own consumer group, `<service>.<saga>`. @throws ConfigurationError registered twice, or after `start` */
+  saga(definition: SagaDefinition): void {
+    this.#life.refuseWhenStarted(`saga('${definition.graph.name}')`)
+    this.#sagas.add(definition, this.#subscriptions)
+  }
+
+  /**
+   * Starts an instance in your transaction; its first command leaves with your commit.
+   *
+   * @param state what `state` of the definition would have made of a message
+   * @returns whether it is new: the same key twice is a no-op
+   * @throws ConfigurationError the saga was not registered
+   */
+  async startSaga<State>(tx: Transaction, definition: SagaDefinition<State>, state: State, options: { id: string }): Promise<boolean> {
+    return this.#sagas.start(tx, definition, state, options.id)
+  }
+
+  /**
+   * Publishes with the commit of `tx`: the message reaches its topic if and only if `tx` commits.
+   *
+   * Everything is checked and recorded before this returns.
+   *
+   * @throws ContractError the key or the size does not fit; the transaction should be rolled back
+   * @throws PermanentError `TRANSACTION_NEEDED`: `tx` is not a transaction
+   */
+  async publish(tx: Transaction, message: Outgoing | readonly Outgoing[], options: PublishOptions = {}): Promise<void> {
+    if (!isTransaction(tx)) throw transactionNeeded()
+    await this.#database.publisher.publish(tx, toPublications(message, options))
+  }
+
+  /**
+   * Runs `work` in one transaction of the service's database and commits it with what was published.
+   *
+   * It needs neither Kafka nor `start()`.
+   *
+   * @returns what `work` returned, after a COMMIT that the server confirmed
+   * @throws whatever `work` threw, rolled back
+   * @throws TransientError nothing was changed
+   * @throws ConflictError another transaction was first; nothing was changed, run it again
+   * @throws UnknownOutcomeError the reply to COMMIT was lost: ask {@link Backbone.outcomeOf}
+   */
+  transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    return this.#database.publisher.transaction(work)
+  }
+
+  /**
+   * What became of a transaction whose COMMIT went unanswered.
+   *
+   * @returns `'unknown'` while the server cannot be asked, or no longer knows
+   */
+  async outcomeOf(error: unknown): Promise<TransactionOutcome> {
+    const transactionId = error instanceof UnknownOutcomeError ? error.details['transactionId'] : undefined
+    return typeof transactionId === 'string' ? this.#database.database.outcomeOf(transactionId) : 'unknown'
+  }
+
+  /**
+   * Starts the parts that were asked for; resolves when they work.
+   *
+   * @throws ConfigurationError the database is not migrated, or newer than this package
+   * @throws TransientError the database or the brokers did not answer within `startTimeout`; the message names the address, nothing runs
+   */
+  async start(options: StartOptions = {}): Promise<void> {
+    await this.#life.start(parseOptions(startOptions, options, 'start').run satisfies Role[])
+  }
+
+  /**
+   * Stops taking messages, finishes or rolls back what is running, commits, and closes every connection.
+   *
+   * Nothing is lost: what was not finished is read again by the next process. It may be called twice.
+   */
+  async stop(): Promise<void> {
+    await this.#life.stop()
+  }
+
+  /** `start()`, and `stop()` on SIGTERM or SIGINT. Resolves when everything runs. @throws as {@link Backbone.start} */
+  async run(options: StartOptions = {}): Promise<void> {
+    await this.#life.run(parseOptions(startOptions, options, 'run').run)
+  }
+
+  /** Resolves after `stop()`; rejects when a part died for good. */
+  get finished(): Promise<void> {
+    return this.#life.finished
+  }
+
+  /** How the process is doing, for probes. It asks the database, and never waits longer than two seconds. */
+  health(): Promise<Health> {
+    return this.#life.health()
+  }
+
+  #subscribe<C extends AnyContract>(
+    group: string,
+    contract: C | readonly C[],
+    handler: Handler<C, Transaction>,
+    options: SubscriptionOptions,
+  ): void {
+    this.#life.refuseWhenStarted('subscribe')
+    const contracts: readonly C[] = isList(contract) ? contract : [contract]
+    this.#subscriptions.add(group, contracts, (message, delivery) => handler(message as C['message'], delivery), options)
+  }
+}
+
+function isList<C>(contract: C | readonly C[]): contract is readonly C[] {
+  return Array.isArray(contract)
+}
+
+function isTransaction(tx: unknown): boolean {
+  return typeof tx === 'object' && tx !== null && 'query' in tx
+}
+
+function transactionNeeded(): PermanentError {
+  return new PermanentError(
+    'TRANSACTION_NEEDED',
+    'publish needs the transaction that the message belongs to as its first argument. Use backbone.transaction(async (tx) => { … await backbone.publish(tx, message) }).',
+  )
+}
+
+function loggerFrom(options: ParsedOptions): Logger | undefined {
+  if (options.logger === false) return undefined
+  return options.logger ?? createLogger(options.service, options.logLevel)
+}
+
+const silent: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silent,
+  isLevelEnabled: () => false,
+}

@@ -1,0 +1,45 @@
+import { PermanentError } from '../../foundation/errors.ts'
+import type { HeaderPair } from './log-producer.ts'
+
+/** Kafka knows no limit; a record beyond these is not ours. */
+export const HEADERS_MAX = 100
+export const HEADER_BYTES_MAX = 16 * 1024
+
+/**
+ * Header pairs as one run of bytes, for storage: pairs as `u16 length, name, u32 length, value`, in order.
+ *
+ * Kafka allows a name twice and keeps the order, so a JSON object would lose both.
+ */
+export function packHeaders(headers: readonly HeaderPair[]): Buffer {
+  const parts: Buffer[] = []
+  for (const [name, value] of headers) {
+    const nameBytes = Buffer.from(name)
+    const lengths = Buffer.allocUnsafe(6)
+    lengths.writeUInt16BE(nameBytes.length, 0)
+    lengths.writeUInt32BE(value.length, 2)
+    parts.push(lengths, nameBytes, value)
+  }
+  return Buffer.concat(parts)
+}
+
+/** @throws PermanentError `HEADERS_CORRUPT`: the stored bytes were not written by {@link packHeaders} */
+export function unpackHeaders(bytes: Buffer): HeaderPair[] {
+  const headers: HeaderPair[] = []
+  let at = 0
+  while (at < bytes.length) {
+    if (at + 6 > bytes.length) throw corrupt(bytes)
+    const nameEnd = at + 6 + bytes.readUInt16BE(at)
+    const valueEnd = nameEnd + bytes.readUInt32BE(at + 2)
+    if (valueEnd > bytes.length) throw corrupt(bytes)
+    headers.push([bytes.toString('utf8', at + 6, nameEnd), bytes.subarray(nameEnd, valueEnd)])
+    at = valueEnd
+  }
+  return headers
+}
+
+function corrupt(bytes: Buffer): PermanentError {
+  return new PermanentError(
+    'HEADERS_CORRUPT',
+    `Stored headers (${bytes.length} bytes) cannot be read: a length points past the end. Restore the row from a backup, or discard it.`,
+  )
+}

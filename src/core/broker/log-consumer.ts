@@ -1,0 +1,66 @@
+import type { HeaderPair, TopicPartition } from './log-producer.ts'
+
+/** A record as it was read: the bytes, and where they stood. */
+export interface ConsumedRecord {
+  readonly offset: bigint
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly HeaderPair[]
+  readonly timestampMs: number
+}
+
+export interface ConsumedBatch extends TopicPartition {
+  /** In offset order; offsets may have gaps (compaction, aborted transactions). Never empty. */
+  readonly records: readonly ConsumedRecord[]
+}
+
+/** What the partition holds when it is assigned. `latest` is the offset that the next record will get. */
+export interface PartitionRange {
+  readonly earliest: bigint
+  readonly latest: bigint
+  /** The topic's id, where the driver knows it. */
+  readonly topicId: string | null
+}
+
+export interface LogConsumerListener {
+  /**
+   * Called once for each partition that this member now owns, before any of its records are read, and again
+   * after `onBatch` rejected. @returns the first offset to read
+   */
+  onAssigned(partition: TopicPartition, range: PartitionRange): Promise<bigint>
+
+  /**
+   * One batch at a time per partition, partitions side by side. The signal aborts when the partition is
+   * revoked or the consumer stops; then return soon.
+   *
+   * @returns the next offset to read, which is also what is committed to the group; at least the offset of the
+   *   first record. Less than the whole batch means: give me the rest again.
+   * @throws anything: the partition pauses with backoff, then `onAssigned` is asked again
+   */
+  onBatch(batch: ConsumedBatch, signal: AbortSignal): Promise<bigint>
+
+  /** Best effort: some drivers learn of a revoke late. Correctness never rests on it. */
+  onRevoked(partition: TopicPartition): void
+
+  /** The log is gone for good; the consumer has stopped. */
+  onFailure(error: unknown): void
+}
+
+/**
+ * Reads topics as a member of one consumer group.
+ *
+ * Where to start is the listener's decision, for every partition and every assignment; offsets committed to
+ * the group serve lag tools only. Membership is kept while handlers run and while partitions pause.
+ */
+export interface LogConsumer {
+  /** Joins the group; resolves when the first assignment is known. Retries until the signal aborts. */
+  start(listener: LogConsumerListener, signal: AbortSignal): Promise<void>
+
+  /** Stops fetching, waits for running batches no longer than `deadlineMs`, commits, leaves the group. */
+  stop(deadlineMs: number): Promise<void>
+}
+
+/** Builds a consumer for a group and its topics. */
+export interface LogConsumerFactory {
+  consumer(group: string, topics: readonly string[]): LogConsumer
+}

@@ -1,0 +1,169 @@
+import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
+import { Loop, type Service } from '../../foundation/service.ts'
+import type { LogAdmin } from '../broker/log-admin.ts'
+import type {
+  ConsumedBatch,
+  ConsumedRecord,
+  LogConsumer,
+  LogConsumerFactory,
+  LogConsumerListener,
+  PartitionRange,
+} from '../broker/log-consumer.ts'
+import type { TopicPartition } from '../broker/log-producer.ts'
+import { type DeliverParts, deliver } from './deliver.ts'
+import { type HeldPartition, placeOf } from './effect.ts'
+import { takePartition } from './position.ts'
+import { topicsOf } from './registry.ts'
+import { routeRecord } from './route.ts'
+import { keepUnreadable, parkUnknownSchema, passOver } from './set-aside.ts'
+import type { Subscription } from './subscription.ts'
+
+export interface ConsumerParts<Tx extends object> extends DeliverParts<Tx> {
+  readonly log: LogConsumerFactory
+  readonly admin: LogAdmin
+}
+
+export interface ConsumerOptions<Tx> {
+  readonly group: string
+  /** By message name; one handler per name. */
+  readonly subscriptions: ReadonlyMap<string, Subscription<Tx>>
+  readonly stopDeadlineMs: number
+  /** The log is gone for good. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/**
+ * One group's consumer in this process: takes batches from the log and settles them message by message.
+ *
+ * Whoever the log says owns a partition, the position row in the effects database decides who may apply.
+ */
+export class Consumer<Tx extends object> implements Service, LogConsumerListener {
+  readonly #parts: ConsumerParts<Tx>
+  readonly #options: ConsumerOptions<Tx>
+  readonly #held = new Map<string, HeldPartition>()
+  readonly #passedOver = new Set<string>()
+  readonly #log: LogConsumer
+  readonly #joining: Loop
+  #joined = false
+
+  constructor(parts: ConsumerParts<Tx>, options: ConsumerOptions<Tx>) {
+    this.#parts = parts
+    this.#options = options
+    this.#log = parts.log.consumer(options.group, topicsOf(options.subscriptions))
+    this.#joining = new Loop(`consumer ${options.group}`, (signal) => this.#join(signal), { onFailure: options.onFailure })
+  }
+
+  get group(): string {
+    return this.#options.group
+  }
+
+  /** Whether it is a member of its group. */
+  get ready(): boolean {
+    return this.#joined
+  }
+
+  /** Resolves at once; the group is joined when the log answers. */
+  async start(): Promise<void> {
+    await this.#joining.start()
+  }
+
+  async stop(): Promise<void> {
+    await this.#joining.stop()
+    await this.#log.stop(this.#options.stopDeadlineMs)
+    this.#joined = false
+  }
+
+  async #join(signal: AbortSignal): Promise<void> {
+    const { parking, clock, diagnostics } = this.#parts
+    const { group, subscriptions } = this.#options
+    while (!signal.aborted) {
+      try {
+        // Before the first record is read: no other build may pass over what this one handles.
+        await parking.registerHandled(group, [...subscriptions.keys()])
+        await this.#log.start(this, signal)
+        this.#joined = !signal.aborted
+        return
+      } catch (error) {
+        if (!isTrunklineError(error) || error.name !== 'TransientError') throw error
+        diagnostics.emit('consumer.restarted', { group, reason: error.message })
+        await clock.sleep(500, signal)
+      }
+    }
+  }
+
+  async onAssigned(partition: TopicPartition, range: PartitionRange): Promise<bigint> {
+    const place = { group: this.#options.group, topic: partition.topic, partition: partition.partition }
+    const held = await takePartition(this.#parts, place, range)
+    this.#held.set(nameOf(partition), held)
+    return held.next
+  }
+
+  onRevoked(partition: TopicPartition): void {
+    this.#held.delete(nameOf(partition))
+    this.#parts.diagnostics.emit('consumer.revoked', { group: this.#options.group, topic: partition.topic, partition: partition.partition })
+  }
+
+  onFailure(error: unknown): void {
+    this.#joined = false
+    this.#options.onFailure(error)
+  }
+
+  async onBatch(batch: ConsumedBatch, signal: AbortSignal): Promise<bigint> {
+    const held = this.#held.get(nameOf(batch))
+    const first = batch.records[0]?.offset ?? 0n
+    if (held === undefined) return first
+    try {
+      for (const record of batch.records) {
+        if (signal.aborted) break
+        if (record.offset < held.next) continue
+        if (record.offset > held.next) await this.#explainGap(held, record.offset)
+        await this.#settle(held, record, signal)
+      }
+    } catch (error) {
+      if (!signal.aborted) {
+        this.#report(held, error)
+        throw error
+      }
+    }
+    return held.next > first ? held.next : first
+  }
+
+  async #settle(held: HeldPartition, record: ConsumedRecord, signal: AbortSignal): Promise<void> {
+    const routed = routeRecord(record, held, this.#options.subscriptions)
+    switch (routed.kind) {
+      case 'message':
+        return deliver(this.#parts, held, record, routed, signal)
+      case 'unreadable':
+        return keepUnreadable(this.#parts, held, record, routed)
+      case 'unknown schema':
+        return parkUnknownSchema(this.#parts, held, record, routed)
+      case 'unhandled': {
+        const firstOfItsName = !this.#passedOver.has(routed.name) && this.#passedOver.size < 1_000
+        await passOver(this.#parts, held, record, routed, firstOfItsName)
+        this.#passedOver.add(routed.name)
+      }
+    }
+  }
+
+  /** Offsets may be missing for good reasons (compaction, transactions); records that retention took are an incident. */
+  async #explainGap(held: HeldPartition, found: bigint): Promise<void> {
+    const { earliest } = await this.#parts.admin.rangeOf(held)
+    if (earliest <= held.next) return
+    await this.#parts.incidents.record({
+      kind: 'position_below_log_start',
+      subject: `${held.group} ${held.topic}/${held.partition}`,
+      message: `Retention removed offsets ${held.next} to ${earliest - 1n} of ${held.topic}/${held.partition} while group "${held.group}" was reading. It goes on at ${found}.`,
+      details: { position: String(held.next), earliest: String(earliest), found: String(found) },
+    })
+  }
+
+  #report(held: HeldPartition, error: unknown): void {
+    const { diagnostics } = this.#parts
+    if (isTrunklineError(error, 'POSITION_FENCED')) diagnostics.emit('consumer.fenced', { ...placeOf(held), position: held.next })
+    else diagnostics.emit('consumer.interrupted', { ...placeOf(held), reason: isTrunklineError(error) ? error.message : messageOf(error) })
+  }
+}
+
+function nameOf(partition: TopicPartition): string {
+  return `${partition.topic}/${partition.partition}`
+}

@@ -1,0 +1,159 @@
+import { backoffMs } from '../../foundation/backoff.ts'
+import type { Clock } from '../../foundation/clock.ts'
+import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
+import type { ConsumedRecord } from '../broker/log-consumer.ts'
+import type { TransactionalIncidentLog } from '../incident.ts'
+import { applyEffect, type EffectOf, type EffectParts, type HeldPartition, placeOf } from './effect.ts'
+import type { ParkedMessage } from './parking-store.ts'
+import { type PipelineParts, runHandler } from './pipeline.ts'
+import { reactionTo } from './retry.ts'
+import type { Routed } from './route.ts'
+
+/** Reruns after a conflict, before it counts as a failure. */
+const CONFLICTS_MAX = 20
+
+export interface DeliverParts<Tx extends object> extends EffectParts<Tx>, PipelineParts<Tx> {
+  readonly incidents: TransactionalIncidentLog<Tx>
+  readonly clock: Clock
+}
+
+type RoutedMessage<Tx> = Extract<Routed<Tx>, { kind: 'message' }>
+
+/**
+ * Applies one message once; what cannot be applied is kept, and its key waits.
+ *
+ * It returns when the message is settled: applied, queued behind its parked key, dead, or settled before.
+ *
+ * @throws ConflictError `POSITION_FENCED` nothing was changed
+ * @throws TransientError the infrastructure failed, not the message; nothing was changed and no attempt is spent
+ */
+export async function deliver<Tx extends object>(
+  parts: DeliverParts<Tx>,
+  held: HeldPartition,
+  record: ConsumedRecord,
+  routed: RoutedMessage<Tx>,
+  signal: AbortSignal,
+): Promise<void> {
+  let failures = 0
+  let conflicts = 0
+  while (true) {
+    let handlerRan = false
+    try {
+      const onStart = (): void => {
+        handlerRan = true
+      }
+      await attempt(parts, held, record, routed, { attempt: failures + 1, signal, onStart })
+      return
+    } catch (error) {
+      const reaction = reactionTo(error, handlerRan)
+      if (reaction === 'fenced' || reaction === 'unavailable') throw error
+      // A handler that was told to stop did not fail.
+      if (signal.aborted && reaction !== 'permanent') throw error
+      if (reaction === 'conflict' && ++conflicts <= CONFLICTS_MAX) {
+        await parts.clock.sleep(backoffMs(conflicts, { minMs: 1, maxMs: 100, jitter: 1 }), signal)
+        continue
+      }
+      failures++
+      reportFailure(parts, held, routed, failures, error)
+      const exhausted = reaction === 'permanent' || failures > routed.subscription.policy.inlineRetries
+      if (exhausted) return keepDead(parts, held, record, routed, failures, error)
+    }
+  }
+}
+
+async function attempt<Tx extends object>(
+  parts: DeliverParts<Tx>,
+  held: HeldPartition,
+  record: ConsumedRecord,
+  routed: RoutedMessage<Tx>,
+  run: { attempt: number; signal: AbortSignal; onStart: () => void },
+): Promise<void> {
+  const { message, subscription, inboxId } = routed
+  const seen = { group: held.group, type: message.type, id: message.id }
+  const outcome = await applyEffect(parts, held, effectOf(record, routed), async (tx, { keyIsParked }) => {
+    if (keyIsParked) {
+      await parts.parking.park(tx, parked(held, record, routed, 'waiting', 0, 'KEY_PARKED', 'An earlier message of this key waits.'))
+      return 'parked'
+    }
+    run.onStart()
+    parts.diagnostics.emit('delivery.started', { ...seen, attempt: run.attempt })
+    await runHandler(parts, { tx, group: held.group, inboxId, message, subscription, attempt: run.attempt, signal: run.signal })
+    return 'applied'
+  })
+  if (outcome === 'applied') {
+    parts.diagnostics.emit('delivery.applied', { ...seen, ...placeOf(held), offset: record.offset, publishedAt: message.time.getTime() })
+  } else if (outcome === 'parked') {
+    parts.diagnostics.emit('delivery.parked', { ...seen, state: 'waiting', reason: 'KEY_PARKED' })
+  }
+}
+
+/** In one commit: position, claim, the parked key and the message at the head of its queue, which holds the key. */
+async function keepDead<Tx extends object>(
+  parts: DeliverParts<Tx>,
+  held: HeldPartition,
+  record: ConsumedRecord,
+  routed: RoutedMessage<Tx>,
+  failures: number,
+  error: unknown,
+): Promise<void> {
+  const code = isTrunklineError(error) ? error.code : 'HANDLER_FAILED'
+  const reason = messageOf(error)
+  const kept = await applyEffect(parts, held, effectOf(record, routed), async (tx, { keyIsParked }) => {
+    const state = keyIsParked ? 'waiting' : 'dead'
+    await parts.parking.park(tx, parked(held, record, routed, state, failures, code, reason))
+    if (state === 'dead') await parts.incidents.recordIn(tx, deadLetter(held, record, routed, failures, code))
+    return state
+  })
+  if (kept === undefined) return
+  const { message } = routed
+  parts.diagnostics.emit('delivery.parked', { group: held.group, type: message.type, id: message.id, state: kept, reason: code })
+}
+
+function effectOf<Tx>(record: ConsumedRecord, routed: RoutedMessage<Tx>): EffectOf {
+  const { message, inboxId } = routed
+  return { record, inboxId, keyed: true, cause: { id: message.id, correlationId: message.correlationId } }
+}
+
+function parked<Tx>(
+  held: HeldPartition,
+  record: ConsumedRecord,
+  routed: RoutedMessage<Tx>,
+  state: 'waiting' | 'dead',
+  attempts: number,
+  reasonCode: string,
+  reason: string,
+): ParkedMessage {
+  const key = record.key === null ? null : { group: held.group, topic: held.topic, key: record.key }
+  return { group: held.group, inboxId: routed.inboxId, key, state, attempts, reasonCode, reason, place: placeOf(held), record }
+}
+
+function deadLetter<Tx>(held: HeldPartition, record: ConsumedRecord, routed: RoutedMessage<Tx>, failures: number, code: string) {
+  return {
+    kind: 'dead_letter',
+    subject: `${held.group} ${held.topic}/${held.partition}`,
+    message: `${routed.message.type} ${routed.message.id} is a dead letter of group "${held.group}" after ${failures} attempts (${code}). Later messages of its key wait behind it.`,
+    details: { id: routed.message.id, offset: String(record.offset), attempts: failures, code },
+  } as const
+}
+
+function reportFailure<Tx extends object>(
+  parts: DeliverParts<Tx>,
+  held: HeldPartition,
+  routed: RoutedMessage<Tx>,
+  attempt: number,
+  error: unknown,
+): void {
+  const { message } = routed
+  parts.diagnostics.emit('delivery.failed', {
+    group: held.group,
+    type: message.type,
+    id: message.id,
+    attempt,
+    reason: isTrunklineError(error) ? error.code : errorName(error),
+  })
+}
+
+/** The text of a handler's error may quote the payload, so telemetry gets only its name. */
+function errorName(error: unknown): string {
+  return error instanceof Error ? error.name : typeof error
+}

@@ -1,0 +1,124 @@
+import { PermanentError } from '../../foundation/errors.ts'
+import { nameId } from '../../foundation/ids.ts'
+import type { Message, Outgoing } from '../contract/contract.ts'
+import type { Logger } from '../logger.ts'
+import type { Publication } from '../outbox/publication.ts'
+import type { Publisher } from '../outbox/publish.ts'
+import { guardCommand } from '../saga/participant-guard.ts'
+import type { ParticipantStore } from '../saga/participant-store.ts'
+import { toPublications } from './outgoing.ts'
+import type { Delivery, PublishOptions, Subscription } from './subscription.ts'
+import { withTimeout } from './timeout.ts'
+
+export interface PipelineParts<Tx extends object> {
+  readonly publisher: Publisher<Tx>
+  readonly participants: ParticipantStore<Tx>
+  readonly logger: Logger
+}
+
+/** One message on its way to its handler. */
+export interface Run<Tx> {
+  readonly tx: Tx
+  readonly group: string
+  readonly inboxId: string
+  readonly message: Message
+  readonly subscription: Subscription<Tx>
+  readonly attempt: number
+  readonly signal: AbortSignal
+}
+
+/**
+ * Runs one message in the transaction at hand: guard a saga's command, limit the time, run the handler, publish the reply.
+ *
+ * @throws whatever the handler threw; the transaction must be rolled back
+ */
+export async function runHandler<Tx extends object>(parts: PipelineParts<Tx>, run: Run<Tx>): Promise<void> {
+  if (run.subscription.contract.definition.kind !== 'command') {
+    await handle(parts, run)
+    return
+  }
+  const answer = async (): Promise<Publication> => replyTo(run, await handle(parts, run))
+  const isSagas = run.message.attributes['commandid'] !== undefined
+  const reply = isSagas ? await guardCommand(parts, run.tx, run.message, run.subscription.contract.definition, answer) : await answer()
+  await parts.publisher.publish(run.tx, [reply])
+}
+
+function handle<Tx extends object>(parts: PipelineParts<Tx>, run: Run<Tx>): Promise<unknown> {
+  const { handler, policy } = run.subscription
+  return withTimeout(policy.timeoutMs, run.signal, async (signal) => {
+    const delivery = new OpenDelivery(parts, run, signal)
+    try {
+      return await handler(run.message, delivery)
+    } finally {
+      delivery.close()
+    }
+  })
+}
+
+class OpenDelivery<Tx extends object> implements Delivery<Tx> {
+  readonly tx: Tx
+  readonly attempt: number
+  readonly signal: AbortSignal
+  readonly #parts: PipelineParts<Tx>
+  readonly #run: Run<Tx>
+  #open = true
+
+  constructor(parts: PipelineParts<Tx>, run: Run<Tx>, signal: AbortSignal) {
+    this.tx = run.tx
+    this.attempt = run.attempt
+    this.signal = signal
+    this.#parts = parts
+    this.#run = run
+  }
+
+  get idempotencyKey(): string {
+    return nameId(this.#run.group, this.#run.inboxId)
+  }
+
+  get log(): Logger {
+    const { message, group } = this.#run
+    return this.#parts.logger.child({ group, type: message.type, id: message.id, correlationId: message.correlationId })
+  }
+
+  /** A field, not a method: handlers take it out of the delivery. */
+  readonly publish = (message: Outgoing | readonly Outgoing[], options: PublishOptions = {}): void => {
+    if (!this.#open) throw handlerReturned()
+    // In a transaction of ours this is recorded before it returns; there is nothing to wait for.
+    void this.#parts.publisher.publish(this.tx, toPublications(message, options))
+  }
+
+  close(): void {
+    this.#open = false
+  }
+}
+
+/** The handler's answer, addressed to whoever asked. */
+function replyTo<Tx>(run: Run<Tx>, returned: unknown): Publication {
+  const { definition } = run.subscription.contract
+  if (!isReply(returned, definition.replies)) {
+    throw new PermanentError(
+      'REPLY_MISSING',
+      `The handler of ${definition.name} must return one of its replies (${definition.replies.join(', ')}), it returned ${described(returned)}.`,
+      { type: run.message.type },
+    )
+  }
+  const { sagaid, commandid } = run.message.attributes
+  if (sagaid === undefined || commandid === undefined) return { message: returned }
+  return { message: returned, attributes: { sagaid, commandid }, key: sagaid }
+}
+
+function isReply(value: unknown, replies: readonly string[]): value is Outgoing {
+  return typeof value === 'object' && value !== null && 'name' in value && replies.includes(String(value.name))
+}
+
+function described(value: unknown): string {
+  if (typeof value === 'object' && value !== null && 'name' in value) return String(value.name)
+  return value === undefined ? 'nothing' : `a ${typeof value}`
+}
+
+function handlerReturned(): PermanentError {
+  return new PermanentError(
+    'DELIVERY_ENDED',
+    'The handler had already returned when publish was called, so the message cannot be part of its transaction. Await everything before the handler returns.',
+  )
+}

@@ -1,0 +1,61 @@
+import { z } from 'zod'
+import { duration } from '../../foundation/duration.ts'
+import { ConfigurationError } from '../../foundation/errors.ts'
+import { parseOptions } from '../../foundation/options.ts'
+import type { AnyContract } from '../contract/contract.ts'
+import type { AnyHandler, Subscription } from './subscription.ts'
+
+export const subscriptionOptions = z.strictObject({
+  retry: z
+    .strictObject({
+      /** How often a failed message runs again at once before it becomes a dead letter, 0–20. Default 2. */
+      inline: z.int().min(0).max(20).default(2),
+    })
+    .prefault({}),
+  /** How long a handler may take. Default '30s'. */
+  timeout: duration({ min: '10ms', max: '10m' }).prefault('30s'),
+})
+export type SubscriptionOptions = z.input<typeof subscriptionOptions>
+
+/** Who handles what: groups, and in each group one handler per message name. */
+export class SubscriptionRegistry<Tx> {
+  readonly #groups = new Map<string, Map<string, Subscription<Tx>>>()
+
+  /** @throws ConfigurationError `HANDLER_DUPLICATE`, `OPTION_INVALID` */
+  add(group: string, contracts: readonly AnyContract[], handler: AnyHandler<Tx>, options: SubscriptionOptions = {}): void {
+    const where = `subscribe(${contracts.map((contract) => contract.definition.name).join(', ')})`
+    const { retry, timeout } = parseOptions(subscriptionOptions, options, where)
+    const subscriptions = this.#groups.get(group) ?? new Map<string, Subscription<Tx>>()
+    for (const contract of contracts) {
+      const { name } = contract.definition
+      if (subscriptions.has(name)) {
+        throw new ConfigurationError(
+          'HANDLER_DUPLICATE',
+          `Group "${group}" already has a handler for ${name}. Do both things in one handler, or use backbone.group(name) for a second, independent reaction.`,
+          { group, name },
+        )
+      }
+      subscriptions.set(name, { contract, handler, policy: { inlineRetries: retry.inline, timeoutMs: timeout } })
+    }
+    this.#groups.set(group, subscriptions)
+  }
+
+  has(group: string): boolean {
+    return this.#groups.has(group)
+  }
+
+  groups(): { group: string; subscriptions: ReadonlyMap<string, Subscription<Tx>> }[] {
+    return [...this.#groups].map(([group, subscriptions]) => ({ group, subscriptions }))
+  }
+
+  /** Every topic that some group reads. */
+  topics(): string[] {
+    return [...new Set([...this.#groups.values()].flatMap(topicsOf))]
+  }
+}
+
+/** The topics to read for these subscriptions; the spine's own replies come on the topics of the others. */
+export function topicsOf<Tx>(subscriptions: ReadonlyMap<string, Subscription<Tx>>): string[] {
+  const topics = [...subscriptions.values()].map((subscription) => subscription.contract.definition.topic)
+  return [...new Set(topics)].filter((topic) => topic !== '')
+}

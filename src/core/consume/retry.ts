@@ -1,0 +1,30 @@
+import { ConflictError, isTrunklineError, PermanentError } from '../../foundation/errors.ts'
+
+/**
+ * What a failed effect asks for.
+ *
+ * - `fenced`: the partition is somebody else's, or the database was set back: read the position again.
+ * - `unavailable`: the infrastructure failed, not the message: pause, spend no attempt.
+ * - `conflict`: another transaction was first: run again at once, spend no attempt.
+ * - `permanent`: it will never work: dead letter at once.
+ * - `failed`: the handler, its statements or its COMMIT failed: an attempt is spent.
+ */
+export type Reaction = 'fenced' | 'unavailable' | 'conflict' | 'permanent' | 'failed'
+
+/** @param handlerRan whether the failure can be the handler's at all */
+export function reactionTo(error: unknown, handlerRan: boolean): Reaction {
+  if (isTrunklineError(error, 'POSITION_FENCED')) return 'fenced'
+  if (isTrunklineError(error, 'DATABASE_UNAVAILABLE')) return 'unavailable'
+  if (isConflict(error)) return 'conflict'
+  if (!handlerRan) return 'unavailable'
+  return isPermanent(error) ? 'permanent' : 'failed'
+}
+
+/** By name as well: a second copy of the package has classes of its own. */
+function isConflict(error: unknown): boolean {
+  return error instanceof ConflictError || (isTrunklineError(error) && error.name === 'ConflictError')
+}
+
+function isPermanent(error: unknown): boolean {
+  return error instanceof PermanentError || (isTrunklineError(error) && ['PermanentError', 'ContractError'].includes(error.name))
+}

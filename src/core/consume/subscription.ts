@@ -1,0 +1,47 @@
+import type { AnyContract, Message, Outgoing } from '../contract/contract.ts'
+import type { Logger } from '../logger.ts'
+
+export interface PublishOptions {
+  /** CloudEvents extensions: names of 1–20 lower-case letters and digits, values up to 256 bytes. */
+  readonly attributes?: Readonly<Record<string, string>>
+  /** Ties messages of one business process together. Default: that of the message being handled, or the new message's own id. */
+  readonly correlationId?: string
+}
+
+/** One message handed to one handler. */
+export interface Delivery<Tx> {
+  /** The transaction that also holds the position, the inbox row and what is published: all or nothing. */
+  readonly tx: Tx
+  /** Publishes with this transaction's commit; correlation and causation are set. */
+  readonly publish: (message: Outgoing | readonly Outgoing[], options?: PublishOptions) => void
+  /** Counts from 1: recorded failures + 1. */
+  readonly attempt: number
+  /** Aborts when the partition is revoked, the handler's time is over, or the service stops. */
+  readonly signal: AbortSignal
+  /** The same for every attempt and every redelivery of this message in this group: give it to systems outside the database. */
+  readonly idempotencyKey: string
+  readonly log: Logger
+}
+
+/**
+ * Reacts to one message. It may run again although it succeeded: then its transaction is rolled back.
+ *
+ * @returns nothing for an event; for a command, one of its contract's replies
+ */
+export type Handler<C extends AnyContract, Tx> = (message: C['message'], delivery: Delivery<Tx>) => Promise<C['reply']>
+
+/** A handler whose contract's types were checked where it was registered. */
+export type AnyHandler<Tx> = (message: Message, delivery: Delivery<Tx>) => Promise<unknown>
+
+export interface Subscription<Tx> {
+  readonly contract: AnyContract
+  readonly handler: AnyHandler<Tx>
+  readonly policy: SubscriptionPolicy
+}
+
+/** What was decided for one subscription, with every default filled in. */
+export interface SubscriptionPolicy {
+  /** How often a failed message runs again at once, before it is parked. */
+  readonly inlineRetries: number
+  readonly timeoutMs: number
+}

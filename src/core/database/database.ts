@@ -1,0 +1,82 @@
+/** What a statement gave. `rowCount` is the server's own count of rows it touched. */
+export interface QueryResult {
+  // biome-ignore lint/suspicious/noExplicitAny: rows have the shape of the user's own SQL, which TypeScript cannot see
+  readonly rows: readonly Record<string, any>[]
+  readonly rowCount: number
+}
+
+/** Runs SQL with `$1`-style parameters; never text built from values. */
+export interface Queryable {
+  query(text: string, values?: readonly unknown[]): Promise<QueryResult>
+}
+
+declare const brand: unique symbol
+
+/**
+ * A transaction of ours, alive until its work ends; using it later is an error.
+ *
+ * A statement that fails loses the whole transaction, even when the error was caught: Postgres would turn its
+ * COMMIT into a rollback without saying so. Only inside {@link Transaction.savepoint} may a statement fail and the rest go on.
+ */
+export interface Transaction extends Queryable {
+  readonly [brand]: 'trunkline.transaction'
+
+  /**
+   * Runs `work` so that its failure undoes only its own statements, and what was published inside.
+   *
+   * @throws whatever `work` threw, after the rollback to the savepoint; the transaction goes on
+   */
+  savepoint<Result>(work: () => Promise<Result>): Promise<Result>
+}
+
+/** What the spine does around the user's work; all of it inside the same transaction. */
+export interface TransactionHooks<Tx> {
+  /**
+   * The last statements before COMMIT.
+   *
+   * @returns the transaction's id when a statement gave it, so that a lost COMMIT reply can be resolved
+   */
+  beforeCommit?(tx: Tx): Promise<string | undefined>
+  /** Called when a savepoint is set. @returns what to do if it is rolled back */
+  onSavepoint?(tx: Tx): () => void
+  /**
+   * The caller runs the whole work again when it does not know the outcome, and that changes nothing. Then the last
+   * statements and COMMIT leave in one write, and a lost reply is a `TransientError`.
+   */
+  readonly rerunsWhenUnknown?: boolean
+}
+
+/** What became of a transaction whose COMMIT went unanswered. */
+export type TransactionOutcome = 'committed' | 'aborted' | 'unknown'
+
+/**
+ * Opens transactions in the database where effects, inbox and outbox live.
+ *
+ * `Tx` is what handlers and publishers get: our {@link Transaction}, or the transaction of an ORM.
+ */
+export interface Database<Tx> {
+  /**
+   * Runs `work` in one transaction, read committed, and commits it.
+   *
+   * @returns what `work` returned, after a COMMIT that the server confirmed as a commit
+   * @throws whatever `work` threw, rolled back
+   * @throws TransientError the database is unreachable, or the COMMIT is known to have been undone; nothing was changed
+   * @throws ConflictError another transaction was first (40001, 40P01, 55P03); rolled back, run it again
+   * @throws UnknownOutcomeError the reply to COMMIT was lost and the server could not be asked; see {@link Database.outcomeOf}
+   */
+  transaction<Result>(work: (tx: Tx) => Promise<Result>, hooks?: TransactionHooks<Tx>): Promise<Result>
+
+  /** Our own statements inside the user's transaction. */
+  queryable(tx: Tx): Queryable
+
+  /** Single statements outside any transaction. @throws TransientError the database is unreachable */
+  readonly outside: Queryable
+
+  /** Asks the server what became of the transaction that an `UnknownOutcomeError` names. */
+  outcomeOf(transactionId: string): Promise<TransactionOutcome>
+
+  /** Whether the primary answers within two seconds. */
+  reachable(): Promise<boolean>
+
+  close(): Promise<void>
+}

@@ -1,0 +1,83 @@
+import type { Diagnostics } from '../foundation/diagnostics.ts'
+import type { TrunklineError } from '../foundation/errors.ts'
+
+/**
+ * Everything Trunkline reports about itself: one name, one shape.
+ *
+ * Logs, metrics, traces and tests read the same records; a failpoint of a test is one of these names.
+ */
+export interface DiagnosticCatalogue {
+  'transaction.committing': { readonly transactionId: string | undefined }
+  'transaction.committed': { readonly transactionId: string | undefined }
+  'transaction.outcome_unknown': { readonly transactionId: string | undefined }
+
+  'publish.appended': { readonly id: string; readonly topic: string }
+
+  'relay.term_started': { readonly epoch: bigint }
+  'relay.term_ended': { readonly epoch: bigint; readonly reason: string }
+  'relay.pass': { readonly rows: number; readonly inFlight: number }
+  'relay.sending': { readonly topic: string; readonly partition: number; readonly messages: number }
+  'relay.acked': { readonly topic: string; readonly partition: number; readonly messages: number }
+  'relay.removing': { readonly messages: number }
+  'relay.removed': { readonly messages: number }
+  'relay.unknown': { readonly topic: string; readonly partition: number; readonly reason: string }
+  'relay.refused': { readonly topic: string; readonly partition: number; readonly scope: string; readonly reason: string }
+  'relay.database_lost': { readonly reason: string }
+
+  'producer.replaced': { readonly reason: string }
+
+  'consumer.assigned': { readonly group: string; readonly topic: string; readonly partition: number; readonly position: bigint }
+  'consumer.revoked': { readonly group: string; readonly topic: string; readonly partition: number }
+  'consumer.fenced': { readonly group: string; readonly topic: string; readonly partition: number; readonly position: bigint }
+  'consumer.interrupted': { readonly group: string; readonly topic: string; readonly partition: number; readonly reason: string }
+  'consumer.restarted': { readonly group: string; readonly reason: string }
+
+  'delivery.started': { readonly group: string; readonly type: string; readonly id: string; readonly attempt: number }
+  'delivery.failed': {
+    readonly group: string
+    readonly type: string
+    readonly id: string
+    readonly attempt: number
+    readonly reason: string
+  }
+  'delivery.committing': { readonly group: string; readonly topic: string; readonly partition: number; readonly offset: bigint }
+  'delivery.applied': {
+    readonly group: string
+    readonly type: string
+    readonly id: string
+    readonly topic: string
+    readonly partition: number
+    readonly offset: bigint
+    readonly publishedAt: number
+  }
+  'delivery.duplicate': { readonly group: string; readonly topic: string; readonly partition: number; readonly offset: bigint }
+  'delivery.skipped': { readonly group: string; readonly type: string; readonly topic: string }
+  'delivery.parked': {
+    readonly group: string
+    readonly type: string
+    readonly id: string
+    readonly state: 'waiting' | 'dead'
+    readonly reason: string
+  }
+  'delivery.unreadable': {
+    readonly group: string
+    readonly topic: string
+    readonly partition: number
+    readonly offset: bigint
+    readonly reason: string
+  }
+  'offset.committing': { readonly group: string; readonly topic: string; readonly partition: number; readonly next: bigint }
+
+  'saga.transition': { readonly saga: string; readonly id: string; readonly from: string; readonly to: string }
+  'saga.ignored': { readonly saga: string; readonly id: string; readonly reason: string }
+  'saga.timer_failed': { readonly saga: string; readonly id: string; readonly reason: string }
+  'saga.timers_interrupted': { readonly reason: string }
+  'saga.timers': { readonly due: number }
+
+  'incident.recorded': { readonly kind: string; readonly subject: string; readonly message: string }
+  'part.failed': { readonly part: string; readonly error: TrunklineError | Error }
+  'service.started': { readonly service: string; readonly parts: readonly string[] }
+  'service.stopped': { readonly service: string; readonly inTime: boolean }
+}
+
+export type BackboneDiagnostics = Diagnostics<DiagnosticCatalogue>

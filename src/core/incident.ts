@@ -1,0 +1,32 @@
+/** What can be skipped, reset, refused or lost; each leaves one durable record per episode. */
+export type IncidentKind =
+  | 'topic_missing'
+  | 'topic_partitions_grew'
+  | 'topic_partitions_shrank'
+  | 'message_refused'
+  | 'type_unhandled'
+  | 'position_below_log_start'
+  | 'position_above_log_end'
+  | 'topic_recreated'
+  | 'dead_letter'
+  | 'unreadable'
+  | 'saga_stuck'
+
+export interface Incident {
+  readonly kind: IncidentKind
+  /** What it is about: a topic, `topic/partition`, a group, a saga instance. */
+  readonly subject: string
+  readonly message: string
+  readonly details: Readonly<Record<string, string | number | boolean | null>>
+}
+
+/** Keeps incidents where people and alerts find them; each is also a diagnostic and a log line. */
+export interface IncidentLog {
+  /** @throws TransientError the database is unreachable; nothing was recorded */
+  record(incident: Incident): Promise<void>
+}
+
+/** The same, inside a transaction: the record exists if and only if what it tells of was committed. */
+export interface TransactionalIncidentLog<Tx> extends IncidentLog {
+  recordIn(tx: Tx, incident: Incident): Promise<void>
+}

@@ -1,0 +1,185 @@
+import type { Clock } from '../../foundation/clock.ts'
+import { ContractError, PermanentError } from '../../foundation/errors.ts'
+import { newMessageId } from '../../foundation/ids.ts'
+import { packHeaders } from '../broker/header-bytes.ts'
+import { bucketOf, positiveHash } from '../broker/partitioner.ts'
+import { encodePayload } from '../contract/codec.ts'
+import { keyOf, typeOf } from '../contract/contract.ts'
+import type { Database, TransactionHooks } from '../database/database.ts'
+import type { BackboneDiagnostics } from '../diagnostics.ts'
+import type { Envelope } from '../envelope/envelope.ts'
+import { toHeaders } from '../envelope/headers.ts'
+import type { OutboxAppender, OutboxRow } from './outbox-store.ts'
+import type { Publication } from './publication.ts'
+
+/** The broker's own limit is 1 MiB for a batch with its overhead; what is larger is refused before COMMIT. */
+export const MESSAGE_BYTES_MAX = 900 * 1024
+export const KEY_BYTES_MAX = 1024
+/** Messages of one transaction. */
+export const PUBLICATIONS_MAX = 10_000
+
+/** What the message being handled says about whatever is published because of it. */
+export interface Cause {
+  readonly id: string
+  readonly correlationId: string
+}
+
+export interface PublisherParts<Tx> {
+  readonly database: Database<Tx>
+  readonly appender: OutboxAppender<Tx>
+  readonly diagnostics: BackboneDiagnostics
+  readonly clock: Clock
+  readonly service: string
+  /** Called after a commit that published something. */
+  readonly onPublished: () => void
+}
+
+/** What a transaction of ours will append just before COMMIT. */
+interface OpenBuffer {
+  rows: OutboxRow[]
+  readonly cause: Cause | undefined
+}
+
+/**
+ * Turns publications into outbox rows of a transaction.
+ *
+ * In a transaction of ours they are buffered and written by one statement, the last before COMMIT; in a caller's
+ * transaction each call is one statement at once, because we never see its COMMIT.
+ */
+export class Publisher<Tx extends object> {
+  readonly #parts: PublisherParts<Tx>
+  readonly #source: string
+  readonly #buffers = new WeakMap<Tx, OpenBuffer>()
+
+  constructor(parts: PublisherParts<Tx>) {
+    this.#parts = parts
+    this.#source = `/${parts.service}`
+  }
+
+  /**
+   * Runs `work` in one transaction and commits what it published with it.
+   *
+   * @throws as {@link Database.transaction}
+   */
+  async transaction<Result>(
+    work: (tx: Tx) => Promise<Result>,
+    options: { cause?: Cause; rerunsWhenUnknown?: boolean } = {},
+  ): Promise<Result> {
+    let published = 0
+    const hooks: TransactionHooks<Tx> = {
+      beforeCommit: (tx) => {
+        const rows = this.#close(tx)
+        published = rows.length
+        return published === 0 ? Promise.resolve(undefined) : this.#append(tx, rows)
+      },
+      onSavepoint: (tx) => this.#mark(tx),
+      rerunsWhenUnknown: options.rerunsWhenUnknown ?? false,
+    }
+    const result = await this.#parts.database.transaction(async (tx) => {
+      this.#buffers.set(tx, { rows: [], cause: options.cause })
+      return work(tx)
+    }, hooks)
+    if (published > 0) this.#parts.onPublished()
+    return result
+  }
+
+  /**
+   * Publishes in `tx`: everything is checked and recorded before this returns; a caller's transaction also waits
+   * for the insert.
+   *
+   * @throws ContractError the key or the size does not fit; nothing was published
+   */
+  publish(tx: Tx, publications: readonly Publication[]): Promise<void> {
+    const buffer = this.#buffers.get(tx)
+    const rows = publications.map((publication) => this.#prepare(publication, buffer?.cause))
+    if (buffer === undefined) return rows.length === 0 ? Promise.resolve() : this.#append(tx, rows).then(() => undefined)
+    if (buffer.rows.length + rows.length > PUBLICATIONS_MAX) throw tooMany()
+    buffer.rows.push(...rows)
+    return Promise.resolve()
+  }
+
+  #close(tx: Tx): readonly OutboxRow[] {
+    const rows = this.#buffers.get(tx)?.rows ?? []
+    this.#buffers.delete(tx)
+    return rows
+  }
+
+  /** A savepoint that rolls back takes with it what was published inside. */
+  #mark(tx: Tx): () => void {
+    const length = this.#buffers.get(tx)?.rows.length ?? 0
+    return () => {
+      const buffer = this.#buffers.get(tx)
+      if (buffer !== undefined) buffer.rows = buffer.rows.slice(0, length)
+    }
+  }
+
+  #append(tx: Tx, rows: readonly OutboxRow[]): Promise<string> {
+    for (const row of rows) this.#parts.diagnostics.emit('publish.appended', { id: row.id, topic: row.topic })
+    return this.#parts.appender.append(tx, rows)
+  }
+
+  #prepare(publication: Publication, cause: Cause | undefined): OutboxRow {
+    const { message, attributes = {} } = publication
+    const { definition } = message
+    const id = newMessageId()
+    const topic = publication.topic ?? definition.topic
+    const key = publication.key ?? keyOf(definition, message.data)
+    const envelope: Envelope = {
+      specversion: '1.0',
+      id,
+      source: this.#source,
+      type: typeOf(definition.name, definition.version),
+      time: new Date(this.#parts.clock.now()).toISOString(),
+      datacontenttype: 'application/avro',
+      subject: key,
+      correlationid: publication.correlationId ?? cause?.correlationId ?? id,
+      causationid: publication.causationId ?? cause?.id ?? null,
+      traceparent: null,
+      tracestate: null,
+      partitionkey: null,
+      extensions: attributes,
+      data: encodePayload(definition, message.data),
+    }
+    return toRow(envelope, topic, key)
+  }
+}
+
+function toRow(envelope: Envelope, topic: string, key: string | null): OutboxRow {
+  const keyBytes = key === null ? null : Buffer.from(key)
+  const headers = packHeaders(toHeaders(envelope))
+  refuseSize(envelope, keyBytes, headers.length)
+  const routing = keyBytes ?? Buffer.from(envelope.id)
+  return {
+    id: envelope.id,
+    topic,
+    key: keyBytes,
+    value: envelope.data,
+    headers,
+    keyHash: positiveHash(routing),
+    bucket: bucketOf(topic, routing),
+  }
+}
+
+function refuseSize(envelope: Envelope, key: Buffer | null, headerBytes: number): void {
+  if (key !== null && key.length > KEY_BYTES_MAX) {
+    throw new ContractError(
+      'KEY_TOO_LARGE',
+      `${envelope.type} was not published: its key has ${key.length} bytes, at most ${KEY_BYTES_MAX} are allowed. Use an id as key and carry the rest in a field.`,
+      { type: envelope.type, bytes: key.length },
+    )
+  }
+  const bytes = (envelope.data?.length ?? 0) + (key?.length ?? 0) + headerBytes
+  if (bytes <= MESSAGE_BYTES_MAX) return
+  throw new ContractError(
+    'MESSAGE_TOO_LARGE',
+    `${envelope.type} was not published: it has ${bytes} bytes, at most ${MESSAGE_BYTES_MAX} are allowed. Store the content elsewhere and publish a reference to it.`,
+    { type: envelope.type, bytes },
+  )
+}
+
+function tooMany(): PermanentError {
+  return new PermanentError(
+    'TOO_MANY_PUBLICATIONS',
+    `A transaction published more than ${PUBLICATIONS_MAX} messages. Split the work into several transactions.`,
+  )
+}

@@ -1,0 +1,32 @@
+/** A doorbell: whoever waits is woken, and a ring while nobody waits is kept for the next one. */
+export class WakeUp {
+  #rung = false
+  #waiting: (() => void) | undefined
+
+  wake(): void {
+    this.#rung = true
+    this.#waiting?.()
+  }
+
+  /** Resolves at the next ring, after `ms`, or when the signal aborts. @returns whether it rang */
+  async wait(ms: number, signal: AbortSignal): Promise<boolean> {
+    if (!this.#rung && !signal.aborted) await this.#ringOrPause(ms, signal)
+    const rung = this.#rung
+    this.#rung = false
+    return rung
+  }
+
+  #ringOrPause(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', done)
+        this.#waiting = undefined
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      signal.addEventListener('abort', done)
+      this.#waiting = done
+    })
+  }
+}

@@ -1,0 +1,163 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { open, readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { TransientError } from '../../foundation/errors.ts'
+import { isRunning, processStart } from '../stack/process-identity.ts'
+import { startStack } from '../stack/stack.ts'
+import { DevState, type StackRecord } from './dev-state.ts'
+import { givenIn, isAnswering, startDevStack } from './dev-stack.ts'
+import { exitCodes, shownError } from './exit-codes.ts'
+import { prepare } from './prepare.ts'
+import { interruption } from './interruption.ts'
+
+const stopMsMax = 40_000
+const pollMs = 50
+
+/** Starts the stack in the background, or finds the one that runs; prints the addresses on stdout. */
+export async function devUp(project: string, nodes: number): Promise<void> {
+  const state = new DevState(project)
+  using interrupted = interruption()
+  const environment = (await givenEnvironment()) ?? (await backgroundStack(state, nodes, interrupted.signal)).environment
+  await prepare(environment, project, say)
+  for (const [name, value] of Object.entries(environment)) console.log(`${name}=${value}`)
+}
+
+/** Stops the stack of the project; nothing to stop is fine. */
+export async function devDown(project: string): Promise<void> {
+  const record = await new DevState(project).running()
+  if (record === undefined) return say('Nothing runs for this project.')
+  if (record.command === 'run') say(`The stack belongs to "trunkline dev run" (pid ${record.pid}), which ends with it.`)
+  await end(record)
+  say('Stopped. The data stays in .trunkline/data.')
+}
+
+/** Says what runs; the exit code is 0 only when it runs and answers. */
+export async function devStatus(project: string, json: boolean): Promise<void> {
+  const record = await new DevState(project).running()
+  const answering = record?.phase === 'up' && (await isAnswering(record))
+  if (json) {
+    const { pid, command, environment, servers } = record ?? {}
+    console.log(JSON.stringify({ running: answering, phase: record?.phase ?? 'down', pid, command, environment, servers }))
+  } else if (record === undefined) console.log('Nothing runs for this project. Start it: trunkline dev up')
+  else {
+    for (const server of record.servers) console.log(server.line)
+    const how = answering ? 'up' : (record.phase === 'starting' ? 'starting' : 'not answering; look at .trunkline/*.log, or run "trunkline dev down"')
+    console.log(`The stack of "trunkline dev ${record.command}" (pid ${record.pid}) is ${how}.`)
+  }
+  if (!answering) process.exitCode = exitCodes.failure
+}
+
+/** The process behind `dev up`: it holds the stack until it is told to stop, or until a server ends by itself. */
+export async function devHost(project: string, nodes: number): Promise<void> {
+  const state = new DevState(project)
+  using interrupted = interruption()
+  // Another host was quicker; whoever started this one looks for its record.
+  if ((await state.claim('up')) !== undefined) return
+  // Neither servers nor signals keep a process running.
+  const held = setInterval(() => undefined, 60_000)
+  try {
+    const stack = await startDevStack(state, { nodes, env: process.env, say, signal: interrupted.signal })
+    const failure = await Promise.race([stack.ended, interrupted.happened])
+    if (typeof failure === 'string' && !interrupted.signal.aborted) {
+      say(`${failure} The rest is stopped too; look at .trunkline/*.log.`)
+      process.exitCode = exitCodes.failure
+    }
+    await stack.stop()
+  } catch (error) {
+    if (!interrupted.signal.aborted) say(shownError(error, false))
+    process.exitCode = exitCodes.failure
+  } finally {
+    clearInterval(held)
+    await state.release()
+  }
+}
+
+/** When both addresses are given there is nothing to start and nothing to hold. */
+async function givenEnvironment(): Promise<Record<string, string> | undefined> {
+  const given = givenIn(process.env)
+  if (given.databaseUrl === undefined || given.brokers === undefined) return undefined
+  return (await startStack({ given, env: process.env, say })).environment()
+}
+
+async function backgroundStack(state: DevState, nodes: number, signal: AbortSignal): Promise<StackRecord> {
+  const found = await state.running()
+  if (found !== undefined) {
+    const record = found.phase === 'up' ? found : await whenUp(state, undefined, signal)
+    if (record !== undefined && (await isAnswering(record))) {
+      say(`It runs already ("trunkline dev ${record.command}", pid ${record.pid}).`)
+      return record
+    }
+    say(`The stack of pid ${found.pid} does not answer; it is started again.`)
+    await end(found)
+  }
+  await state.makeDirectory()
+  const host = await spawnHost(state, nodes)
+  const record = await whenUp(state, host, signal)
+  if (record !== undefined) return record
+  throw new TransientError('STACK_NOT_STARTED', `The stack did not start; ${state.logPath} says why.`)
+}
+
+async function spawnHost(state: DevState, nodes: number): Promise<ChildProcess> {
+  const bin = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './bin.ts' : './bin.js', import.meta.url))
+  const log = await open(state.logPath, 'w')
+  try {
+    const host = spawn(process.execPath, [bin, 'dev', 'host', '--brokers', String(nodes)], { detached: true, stdio: ['ignore', log.fd, log.fd] })
+    host.unref()
+    return host
+  } finally {
+    await log.close()
+  }
+}
+
+/** Waits for a record that is up, and shows meanwhile what the host says. @returns `undefined` when no host is left */
+async function whenUp(state: DevState, host: ChildProcess | undefined, signal: AbortSignal): Promise<StackRecord | undefined> {
+  for (let shown = 0; ; await sleep(pollMs)) {
+    if (host !== undefined) shown = await showLog(state, shown)
+    const record = await state.running()
+    if (record?.phase === 'up') return record
+    if (signal.aborted) {
+      host?.kill('SIGTERM')
+      await hostEnd(host)
+      signal.throwIfAborted()
+    }
+    const hostEnded = host === undefined || host.exitCode !== null || host.signalCode !== null
+    if (record === undefined && hostEnded) {
+      if (host !== undefined) await showLog(state, shown)
+      return undefined
+    }
+  }
+}
+
+async function hostEnd(host: ChildProcess | undefined): Promise<void> {
+  if (host === undefined || host.exitCode !== null || host.signalCode !== null) return
+  host.ref()
+  await new Promise<void>((resolve) => host.once('exit', () => resolve()))
+}
+
+async function showLog(state: DevState, shown: number): Promise<number> {
+  const log = await readFile(state.logPath, 'utf8').catch(() => '')
+  process.stderr.write(log.slice(shown))
+  return log.length
+}
+
+/** Ends the process of the record, and with it its servers: they never outlive it, even when it has to be killed. */
+async function end(record: StackRecord): Promise<void> {
+  const servers = await Promise.all(
+    record.servers.flatMap((server) => server.pids).map(async (pid) => ({ pid, start: await processStart(pid) })),
+  )
+  const left = async (): Promise<boolean> => {
+    const all = [record, ...servers.map(({ pid, start }) => ({ pid, start: start ?? 'gone' }))]
+    return (await Promise.all(all.map(({ pid, start }) => isRunning(pid, start)))).some(Boolean)
+  }
+  process.kill(record.pid, 'SIGTERM')
+  for (const deadline = Date.now() + stopMsMax; await left(); await sleep(pollMs)) {
+    if (Date.now() < deadline) continue
+    if (await isRunning(record.pid, record.start)) process.kill(record.pid, 'SIGKILL')
+    else throw new TransientError('STACK_NOT_STOPPED', `Servers of the stack did not end: pids ${servers.map(({ pid }) => pid).join(', ')}. End them yourself.`)
+  }
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}

@@ -1,0 +1,33 @@
+// The backbone: publish, subscribe, saga.
+
+// A log in memory, shared by the backbones of one process.
+export { MemoryLog } from './adapters/memory/memory-log.ts'
+export { Backbone, createBackbone, type StartOptions } from './backbone.ts'
+export { type BackboneOptions, type Config, defineConfig } from './config.ts'
+
+// Handlers, and what they receive.
+export type { SubscriptionOptions } from './core/consume/registry.ts'
+export type { Delivery, Handler, PublishOptions } from './core/consume/subscription.ts'
+export type { AnyContract, Contract, Message, MessageKind, Outgoing } from './core/contract/contract.ts'
+export type { Queryable, QueryResult, Transaction, TransactionOutcome } from './core/database/database.ts'
+// What the backbone says about itself.
+export type { BackboneDiagnostics, DiagnosticCatalogue } from './core/diagnostics.ts'
+export type { Health, PartHealth } from './core/health.ts'
+export type { Logger } from './core/logger.ts'
+// Sagas: a definition is data, `transition` is pure.
+export { type SagaDefinition, saga } from './core/saga/definition.ts'
+export { transition } from './core/saga/transition.ts'
+export { environment } from './environment.ts'
+export type { Duration } from './foundation/duration.ts'
+// Errors: one class per reaction, one code per cause.
+export {
+  ConfigurationError,
+  ConflictError,
+  ContractError,
+  isTrunklineError,
+  PermanentError,
+  StuckError,
+  TransientError,
+  TrunklineError,
+  UnknownOutcomeError,
+} from './foundation/errors.ts'

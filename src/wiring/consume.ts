@@ -1,0 +1,38 @@
+import { PostgresInboxStore } from '../adapters/postgres/inbox-store.ts'
+import { PostgresParkingStore } from '../adapters/postgres/parking-store.ts'
+import { PostgresParticipantStore } from '../adapters/postgres/participant-store.ts'
+import { PostgresPositionStore } from '../adapters/postgres/position-store.ts'
+import { Consumer } from '../core/consume/consumer.ts'
+import type { Subscription } from '../core/consume/subscription.ts'
+import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
+
+export interface GroupPlan<Tx> {
+  readonly group: string
+  readonly subscriptions: ReadonlyMap<string, Subscription<Tx>>
+}
+
+/** Builds one consumer per group. */
+export function buildConsumers<Tx extends object>(
+  groups: readonly GroupPlan<Tx>[],
+  parts: SharedParts & LogParts & DatabaseParts<Tx>,
+  settings: { stopDeadlineMs: number; onFailure: (group: string, error: unknown) => void },
+): Consumer<Tx>[] {
+  const { database } = parts
+  const consumerParts = {
+    ...parts,
+    log: parts.consumers,
+    positions: new PostgresPositionStore(database),
+    inbox: new PostgresInboxStore(database),
+    parking: new PostgresParkingStore(database),
+    participants: new PostgresParticipantStore({ database }),
+  }
+  return groups.map(
+    ({ group, subscriptions }) =>
+      new Consumer(consumerParts, {
+        group,
+        subscriptions,
+        stopDeadlineMs: settings.stopDeadlineMs,
+        onFailure: (error) => settings.onFailure(group, error),
+      }),
+  )
+}

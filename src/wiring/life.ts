@@ -1,0 +1,182 @@
+import { checkMigrated } from '../adapters/postgres/migrate.ts'
+import type { ParsedOptions } from '../config.ts'
+import type { Consumer } from '../core/consume/consumer.ts'
+import type { SubscriptionRegistry } from '../core/consume/registry.ts'
+import type { Transaction } from '../core/database/database.ts'
+import type { Health, PartHealth } from '../core/health.ts'
+import { Relay } from '../core/outbox/relay.ts'
+import type { SagaTimers } from '../core/saga/timers.ts'
+import { ConfigurationError, isTrunklineError, messageOf, TransientError } from '../foundation/errors.ts'
+import { endsWithin, type Service, stopAll } from '../foundation/service.ts'
+import { buildConsumers } from './consume.ts'
+import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
+import type { SagaRegistry } from './saga.ts'
+import { onSignals } from './signals.ts'
+
+export type Role = 'consume' | 'relay' | 'timers'
+
+export interface LifeParts extends SharedParts, DatabaseParts<Transaction> {
+  readonly log: LogParts
+  readonly subscriptions: SubscriptionRegistry<Transaction>
+  readonly sagas: SagaRegistry
+}
+
+/** From `start` to `stop`: which parts run, how they are doing, and what ends them. */
+export class Life {
+  readonly #options: ParsedOptions
+  readonly #parts: LifeParts
+  readonly #stopping = new AbortController()
+  readonly #finished = Promise.withResolvers<void>()
+  #starting: Promise<void> | undefined
+  #stopped: Promise<void> | undefined
+  #relay: Relay | undefined
+  #timers: SagaTimers<Transaction> | undefined
+  #consumers: Consumer<Transaction>[] = []
+
+  constructor(options: ParsedOptions, parts: LifeParts) {
+    this.#options = options
+    this.#parts = parts
+    // Whoever does not ask for `finished` still hears of a dead part by the log and by health.
+    this.#finished.promise.catch(() => undefined)
+  }
+
+  get finished(): Promise<void> {
+    return this.#finished.promise
+  }
+
+  wakeRelay(): void {
+    this.#relay?.wake()
+  }
+
+  /** @throws ConfigurationError `ALREADY_STARTED` */
+  refuseWhenStarted(what: string): void {
+    if (this.#starting === undefined) return
+    throw new ConfigurationError(
+      'ALREADY_STARTED',
+      `${what} came after start(): register everything first, so that no message is passed over.`,
+    )
+  }
+
+  start(roles: readonly Role[]): Promise<void> {
+    this.#starting ??= this.#start(roles)
+    return this.#starting
+  }
+
+  async run(roles: readonly Role[]): Promise<void> {
+    const off = onSignals(() => this.stop())
+    void this.finished.catch(() => undefined).then(off)
+    await this.start(roles)
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #start(roles: readonly Role[]): Promise<void> {
+    try {
+      await this.#reachDatabase()
+      if (roles.includes('consume') || roles.includes('relay')) await this.#reachLog()
+      await this.#startParts(roles)
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+    this.#parts.diagnostics.emit('service.started', { service: this.#options.service, parts: roles })
+  }
+
+  async #startParts(roles: readonly Role[]): Promise<void> {
+    const { log, subscriptions, sagas } = this.#parts
+    const signal = this.#stopping.signal
+    if (roles.includes('relay')) {
+      this.#relay = new Relay({ ...this.#parts, ...log }, this.#options.relay)
+      await log.producer.start(signal)
+      await this.#relay.start()
+    }
+    if (roles.includes('timers')) {
+      this.#timers = sagas.timers(this.#options.timers)
+      await this.#timers?.start()
+    }
+    if (roles.includes('consume')) {
+      this.#consumers = buildConsumers(
+        subscriptions.groups(),
+        { ...this.#parts, ...log },
+        {
+          stopDeadlineMs: this.#options.stopTimeout,
+          onFailure: (group, error) => this.#partFailed(`consumer ${group}`, error),
+        },
+      )
+      await Promise.all(this.#consumers.map((consumer) => consumer.start()))
+    }
+  }
+
+  async #stop(): Promise<void> {
+    const { log, database, diagnostics } = this.#parts
+    this.#stopping.abort(new TransientError('STOPPED', 'The backbone was stopped.'))
+    const deadlineMs = this.#options.stopTimeout
+    // Consumers first: what their last effects published still leaves with this process's relay.
+    const services: (Service | undefined)[] = [...this.#consumers, this.#timers]
+    const stopping = stopAll(services.filter((service) => service !== undefined)).then(() => this.#relay?.stop())
+    const inTime = await endsWithin(
+      stopping.catch(() => undefined),
+      deadlineMs + 5_000,
+    )
+    await log.producer.stop(deadlineMs)
+    await log.admin.close()
+    await endsWithin(database.close(), deadlineMs)
+    diagnostics.emit('service.stopped', { service: this.#options.service, inTime })
+    this.#finished.resolve()
+  }
+
+  #partFailed(part: string, error: unknown): void {
+    const cause = error instanceof Error ? error : new TransientError('PART_FAILED', messageOf(error))
+    this.#parts.diagnostics.emit('part.failed', { part, error: cause })
+    this.#finished.reject(cause)
+  }
+
+  /** Retries until the deadline: services and databases are often started together. */
+  async #reachDatabase(): Promise<void> {
+    await this.#retry(`the database at ${this.#parts.address}`, () => checkMigrated(this.#parts.database.outside))
+  }
+
+  async #reachLog(): Promise<void> {
+    const { log, subscriptions } = this.#parts
+    await this.#retry(`Kafka at ${log.address}`, async () => {
+      await log.admin.brokers()
+      await log.prepareTopics(subscriptions.topics())
+    })
+  }
+
+  async #retry(what: string, attempt: () => Promise<void>): Promise<void> {
+    const { clock } = this.#parts
+    const deadline = clock.monotonic() + this.#options.startTimeout
+    while (true) {
+      try {
+        return await attempt()
+      } catch (error) {
+        const transient = isTrunklineError(error) && error.name === 'TransientError'
+        if (!transient || this.#stopping.signal.aborted) throw error
+        if (clock.monotonic() < deadline) {
+          await clock.sleep(250, this.#stopping.signal)
+          continue
+        }
+        const message = `${what} did not answer within ${this.#options.startTimeout} ms (${messageOf(error)}). Is it running, and is the address right? "npx trunkline dev up" starts both servers.`
+        throw new TransientError('UNREACHABLE_AT_START', message, { what }, error)
+      }
+    }
+  }
+
+  async health(): Promise<Health> {
+    const parts: Record<string, PartHealth> = {}
+    const reachable = await this.#parts.database.reachable()
+    parts['database'] = { ready: reachable, state: reachable ? 'reachable' : 'unreachable' }
+    if (this.#relay !== undefined) parts['relay'] = { ready: this.#relay.ready, state: this.#relay.state }
+    if (this.#timers !== undefined)
+      parts['timers'] = { ready: this.#timers.ready, state: this.#timers.ready ? 'running' : 'without database' }
+    for (const consumer of this.#consumers) {
+      parts[`consumer ${consumer.group}`] = { ready: consumer.ready, state: consumer.ready ? 'member of its group' : 'joining' }
+    }
+    const running = this.#starting !== undefined && this.#stopped === undefined
+    return { live: this.#stopped === undefined, ready: running && Object.values(parts).every((part) => part.ready), parts }
+  }
+}

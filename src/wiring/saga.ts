@@ -1,0 +1,54 @@
+import { PostgresSagaStore } from '../adapters/postgres/saga-store.ts'
+import type { SubscriptionRegistry } from '../core/consume/registry.ts'
+import type { Transaction } from '../core/database/database.ts'
+import { SagaCoordinator } from '../core/saga/coordinator.ts'
+import type { SagaDefinition } from '../core/saga/definition.ts'
+import { type SagaTimerSettings, SagaTimers } from '../core/saga/timers.ts'
+import { ConfigurationError } from '../foundation/errors.ts'
+import type { DatabaseParts, SharedParts } from './parts.ts'
+
+/** The sagas of a service: one coordinator each, in its own consumer group. */
+export class SagaRegistry {
+  readonly #service: string
+  readonly #parts: SharedParts & DatabaseParts<Transaction>
+  readonly #store: PostgresSagaStore<Transaction>
+  readonly #coordinators = new Map<string, SagaCoordinator<Transaction>>()
+
+  constructor(service: string, shared: SharedParts, database: DatabaseParts<Transaction>) {
+    this.#service = service
+    this.#parts = { ...shared, ...database }
+    this.#store = new PostgresSagaStore({ database: database.database })
+  }
+
+  /** @throws ConfigurationError `SAGA_DUPLICATE` */
+  add(definition: SagaDefinition, subscriptions: SubscriptionRegistry<Transaction>): void {
+    const { name } = definition.graph
+    if (this.#coordinators.has(name)) {
+      throw new ConfigurationError('SAGA_DUPLICATE', `Saga "${name}" is registered twice. Register each saga once.`, { saga: name })
+    }
+    const coordinator = new SagaCoordinator<Transaction>({ ...this.#parts, store: this.#store }, [definition])
+    this.#coordinators.set(name, coordinator)
+    subscriptions.add(coordinator.groupOf(this.#service), coordinator.contracts, coordinator.handler)
+  }
+
+  /**
+   * Starts an instance in the caller's transaction.
+   *
+   * @returns whether it is new: the same key twice is a no-op
+   * @throws ConfigurationError `SAGA_UNKNOWN`: it was not registered
+   */
+  start(tx: Transaction, definition: SagaDefinition, state: unknown, key: string): Promise<boolean> {
+    const { name } = definition.graph
+    const coordinator = this.#coordinators.get(name)
+    if (coordinator !== undefined) return coordinator.startSaga(tx, state, { id: key })
+    throw new ConfigurationError('SAGA_UNKNOWN', `Saga "${name}" is not registered here. Call backbone.saga(definition) first.`, {
+      saga: name,
+    })
+  }
+
+  /** @returns the part that fires their timers; `undefined` without sagas */
+  timers(settings: SagaTimerSettings): SagaTimers<Transaction> | undefined {
+    if (this.#coordinators.size === 0) return undefined
+    return new SagaTimers({ ...this.#parts, store: this.#store, coordinators: [...this.#coordinators.values()] }, settings)
+  }
+}

@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest'
+import { MemoryLog } from '../../../src/adapters/memory/memory-log.ts'
+import { logAdminConformance } from '../../conformance/log-admin.ts'
+import { logConsumerConformance } from '../../conformance/log-consumer.ts'
+import { logProducerConformance } from '../../conformance/log-producer.ts'
+import type { LogSubject } from '../../conformance/log-subject.ts'
+
+async function open(): Promise<LogSubject> {
+  const log = new MemoryLog()
+  return {
+    driver: () => log.driver(),
+    committed: async (group, topic, partition) => log.group(group).committed({ topic, partition }),
+    close: async () => undefined,
+  }
+}
+
+logProducerConformance('memory', open)
+logConsumerConformance('memory', open)
+logAdminConformance('memory', open)
+
+test('is shared by all drivers of one log', async () => {
+  const log = new MemoryLog()
+  await log.driver().admin.createTopics([{ name: 'orders', partitions: 1, replicationFactor: 1 }])
+
+  expect(await log.driver().admin.partitionsOf('orders')).toBe(1)
+  expect(await new MemoryLog().driver().admin.partitionsOf('orders')).toBeUndefined()
+})
