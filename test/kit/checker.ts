@@ -23,14 +23,20 @@ export interface AppliedEffect extends Counted {
   readonly at: bigint
 }
 
+/** A message of a committed transaction, and the operation that committed it. */
+export interface CommittedMessage extends Counted {
+  readonly operation: string
+}
+
 /** What a publisher was told about one of its transactions. */
-export interface Operation extends Counted {
+export interface Operation {
+  readonly operation: string
   readonly outcome: 'ok' | 'failed' | 'unknown'
 }
 
 export interface History {
   /** What stands in the publisher's own table, written by the same transactions that published. */
-  readonly committed: readonly Counted[]
+  readonly committed: readonly CommittedMessage[]
   readonly operations: readonly Operation[]
   readonly log: readonly LoggedMessage[]
   readonly effects: readonly AppliedEffect[]
@@ -70,7 +76,7 @@ export function judge(history: History): Verdict {
     ...inversions(firstOccurrences(history.log), 'overtaken in the log'),
     ...inversions(history.effects.toSorted((a, b) => compare(a.at, b.at)), 'overtaken among the effects'),
     ...partitionsChanged(history.log),
-    ...misstated(history.operations, committed),
+    ...misstated(history.operations, new Set(history.committed.map(({ operation }) => operation))),
   ]
   const told = (outcome: Operation['outcome']): number => history.operations.filter((operation) => operation.outcome === outcome).length
   return {
@@ -136,10 +142,9 @@ function partitionsChanged(log: readonly LoggedMessage[]): string[] {
 }
 
 function misstated(operations: readonly Operation[], committed: ReadonlySet<string>): string[] {
-  return operations.flatMap((operation) => {
-    const name = nameOf(operation)
-    if (operation.outcome === 'ok' && !committed.has(name)) return [`told "ok" and not committed: ${name}`]
-    if (operation.outcome === 'failed' && committed.has(name)) return [`told "failed" and committed: ${name}`]
+  return operations.flatMap(({ operation, outcome }) => {
+    if (outcome === 'ok' && !committed.has(operation)) return [`told "ok" and not committed: ${operation}`]
+    if (outcome === 'failed' && committed.has(operation)) return [`told "failed" and committed: ${operation}`]
     return []
   })
 }

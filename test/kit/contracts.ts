@@ -1,5 +1,5 @@
 import { type Contract, contract, type Outgoing } from '../../src/core/contract/contract.ts'
-import { crc64Avro } from '../../src/core/contract/fingerprint.ts'
+import { fingerprintOf } from '../../src/core/contract/codec.ts'
 
 export interface CountedData {
   readonly key: string
@@ -17,34 +17,19 @@ export type Counted = Contract<{
   reply: void
 }>
 
-const countedFields =
-  '[{"name":"key","type":"string"},{"name":"version","type":"long"},{"name":"note","type":"string"}]'
-
 /** An event that says which of its key's messages it is, on a topic of the test's own. */
 export function countedOn(topic: string, name: 'test.Counted' | 'test.Other' = 'test.Counted'): Counted {
-  return contract({
-    kind: 'event',
+  const schema = {
+    type: 'record',
     name,
-    version: 1,
-    topic,
-    key: 'key',
-    replies: [],
-    versions: [
-      {
-        version: 1,
-        fingerprint: crc64Avro(`{"name":"${name}","type":"record","fields":${countedFields}}`),
-        schema: {
-          type: 'record',
-          name,
-          fields: [
-            { name: 'key', type: 'string' },
-            { name: 'version', type: 'long' },
-            { name: 'note', type: 'string', default: '' },
-          ],
-        },
-      },
+    fields: [
+      { name: 'key', type: 'string' },
+      { name: 'version', type: 'long' },
+      { name: 'note', type: 'string', default: '' },
     ],
-  })
+  } as const
+  const versions = [{ version: 1, fingerprint: fingerprintOf(schema), schema }]
+  return contract({ kind: 'event', name, version: 1, topic, key: 'key', replies: [], versions })
 }
 
 export interface AnsweredData {
@@ -84,9 +69,6 @@ export function askedOn(topic: string, replyTopic: string): { readonly Asked: As
 }
 
 function keyOnly(name: string) {
-  return {
-    version: 1,
-    fingerprint: crc64Avro(`{"name":"${name}","type":"record","fields":[{"name":"key","type":"string"}]}`),
-    schema: { type: 'record', name, fields: [{ name: 'key', type: 'string' }] },
-  } as const
+  const schema = { type: 'record', name, fields: [{ name: 'key', type: 'string' }] } as const
+  return { version: 1, fingerprint: fingerprintOf(schema), schema }
 }

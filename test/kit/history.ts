@@ -2,16 +2,16 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { Kafka, logLevel } from 'kafkajs'
 import { Client } from 'pg'
 import { z } from 'zod'
-import { type AppliedEffect, type Counted, type History, type LoggedMessage, type Operation, readCounted } from './checker.ts'
+import { type AppliedEffect, type CommittedMessage, type History, type LoggedMessage, type Operation, readCounted } from './checker.ts'
 import { until } from './wait.ts'
 
 /** The tables of a run, beside Trunkline's: what was committed, and the effects. */
 export const runTables = `
   create table if not exists source (key text primary key, version bigint not null);
-  create table if not exists committed (key text not null, version bigint not null);
+  create table if not exists committed (operation text not null, key text not null, version bigint not null);
   create table if not exists effect (at bigint generated always as identity, key text not null, version bigint not null)`
 
-const operationSchema = z.object({ key: z.string(), version: z.number(), outcome: z.enum(['ok', 'failed', 'unknown']) })
+const operationSchema = z.object({ operation: z.string(), outcome: z.enum(['ok', 'failed', 'unknown']) })
 
 /** Notes what a publisher was told. Written at once, for the process may be killed in the next instant. */
 export function noteOperation(path: string, operation: Operation): void {
@@ -29,11 +29,11 @@ export async function readDatabase(url: string): Promise<Pick<History, 'committe
   const client = new Client({ connectionString: url })
   await client.connect()
   try {
-    const committed = await client.query<{ key: string; version: string }>('select key, version from committed')
+    const committed = await client.query<{ operation: string; key: string; version: string }>('select operation, key, version from committed')
     const effects = await client.query<{ key: string; version: string; at: string }>('select key, version, at from effect')
     const parked = await client.query<{ record_value: Buffer | null }>('select record_value from trunkline.parked_message')
     return {
-      committed: committed.rows.map(({ key, version }): Counted => ({ key, version: Number(version) })),
+      committed: committed.rows.map(({ operation, key, version }): CommittedMessage => ({ operation, key, version: Number(version) })),
       effects: effects.rows.map(({ key, version, at }): AppliedEffect => ({ key, version: Number(version), at: BigInt(at) })),
       kept: parked.rows.flatMap(({ record_value: value }) => readCounted(value) ?? []),
     }

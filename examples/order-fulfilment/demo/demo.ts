@@ -22,7 +22,8 @@ const READING_MS = 30_000
 const QUIET_MS = 60_000
 /** By all groups of the service together; the saga of `orders` is a group of its own. */
 const topicsRead = { orders: 5, stock: 2, payments: 1 }
-const AT_ONCE = 16
+/** Between two orders: 60 a second, some 500 messages. */
+const PACE_MS = 16
 
 /** @returns whether everything adds up */
 export async function runDemo(options: DemoOptions): Promise<boolean> {
@@ -142,27 +143,23 @@ async function plant(world: World, shop: Backbone, seed: number): Promise<Plante
   return { unreadableIn: ['stock', 'orders.order-fulfilment'], alwaysThrowsIn: 'stock' }
 }
 
-/** @returns when each order's transaction was committed, milliseconds since the epoch */
-async function placeAll(
-  shop: Backbone,
-  orders: readonly Order[],
-  signal: AbortSignal,
-  halfWay: () => Promise<void>,
-): Promise<Map<string, number>> {
+/**
+ * Places the orders at a steady pace, so that the latencies tell of the way and not of a queue.
+ *
+ * @returns when each order's transaction was committed, milliseconds since the epoch
+ */
+async function placeAll(shop: Backbone, orders: readonly Order[], signal: AbortSignal, halfWay: () => Promise<void>): Promise<Map<string, number>> {
   const progress = new Progress('orders placed', orders.length)
   const committedAt = new Map<string, number>()
-  for (let next = 0; next < orders.length; next += AT_ONCE) {
-    signal.throwIfAborted()
-    const some = orders.slice(next, next + AT_ONCE)
-    await Promise.all(
-      some.map(async (order) => {
-        await placeOrder(shop, order)
-        committedAt.set(order.orderId, Date.now())
-      }),
-    )
+  const started = performance.now()
+  const placing = orders.map(async (order, index) => {
+    await sleep(Math.max(0, started + index * PACE_MS - performance.now()), undefined, { signal })
+    await placeOrder(shop, order)
+    committedAt.set(order.orderId, Date.now())
     progress.update(committedAt.size)
-    if (next <= orders.length / 2 && next + AT_ONCE > orders.length / 2) await halfWay()
-  }
+    if (index === Math.floor(orders.length / 2)) await halfWay()
+  })
+  await Promise.all(placing)
   return committedAt
 }
 

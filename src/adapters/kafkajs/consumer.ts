@@ -18,7 +18,7 @@ export interface KafkajsConsumerParts {
   readonly diagnostics?: BackboneDiagnostics
 }
 
-const BACKOFF = { minMs: 200, maxMs: 5_000 }
+const BACKOFF = { minMs: 200, maxMs: 2_000 }
 /** A membership that lived so long was healthy: the next trouble starts with a short backoff again. */
 const HEALTHY_MS = 30_000
 

@@ -48,7 +48,7 @@ export function outcomeOfCode(target: TopicPartition, errorCode: number, error: 
   const details = { topic: target.topic, partition: target.partition, errorCode }
   const scope = scopes.get(errorCode)
   if (scope === undefined) return unknownAppend(target, error)
-  const message = `Kafka refused a batch for ${nameOf(target)}: ${error.message}. ${advice[scope]}`
+  const message = `Kafka refused a batch for ${nameOf(target)}: ${sentenceOf(error)} ${advice[scope]}`
   const reason =
     scope === 'record'
       ? new PermanentError('APPEND_REFUSED', message, details, error)
@@ -61,7 +61,7 @@ export function unknownAppend(target: TopicPartition, cause: unknown): AppendOut
     status: 'unknown',
     reason: new UnknownOutcomeError(
       'APPEND_UNKNOWN',
-      `It is not known whether a batch for ${nameOf(target)} reached the log: ${messageOf(cause)}. Send the same batch again before any other.`,
+      `It is not known whether a batch for ${nameOf(target)} reached the log: ${sentenceOf(cause)} Send the same batch again before any other.`,
       { topic: target.topic, partition: target.partition },
       cause,
     ),
@@ -101,7 +101,7 @@ export function mapError(error: unknown, addresses: readonly string[]): Trunklin
   if (/SASL|AUTHENTICATION|AUTHORIZATION/i.test(`${type} ${name}`)) {
     return new ConfigurationError(
       'KAFKA_ACCESS',
-      `Kafka at ${where} does not let this service in: ${messageOf(root)}. Check the credentials and what they permit.`,
+      `Kafka at ${where} does not let this service in: ${sentenceOf(root)} Check the credentials and what they permit.`,
       { addresses, type },
       error,
     )
@@ -109,12 +109,12 @@ export function mapError(error: unknown, addresses: readonly string[]): Trunklin
   if (name.startsWith('KafkaJSConnection') || textOf(root, 'code') === 'ECONNREFUSED' || name === 'KafkaJSRequestTimeoutError') {
     return new TransientError(
       'BROKER_UNREACHABLE',
-      `No Kafka broker answers at ${where}: ${messageOf(root)}. Check the addresses, that Kafka runs, and whether the port speaks TLS.`,
+      `No Kafka broker answers at ${where}: ${sentenceOf(root)} Check the addresses, that Kafka runs, and whether the port speaks TLS.`,
       { addresses },
       error,
     )
   }
-  return new TransientError('KAFKA_FAILED', `Kafka at ${where}: ${messageOf(root)}. It is tried again.`, { addresses, type }, error)
+  return new TransientError('KAFKA_FAILED', `Kafka at ${where}: ${sentenceOf(root)} It is tried again.`, { addresses, type }, error)
 }
 
 export function isUnknownTopic(error: unknown): boolean {
@@ -142,6 +142,11 @@ function textOf(error: unknown, field: 'type' | 'name' | 'code'): string | undef
   if (!(error instanceof Error)) return undefined
   const value: unknown = Reflect.get(error, field)
   return typeof value === 'string' ? value : undefined
+}
+
+/** kafkajs's messages end without a full stop, ours with one. */
+function sentenceOf(error: unknown): string {
+  return `${messageOf(error).replace(/\.+$/, '')}.`
 }
 
 function nameOf(target: TopicPartition): string {

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../../foundation/errors.ts'
-import { type AnyContract, type ContractDefinition, contract } from './contract.ts'
+import { type AnyContract, type ContractDefinition, type ContractVersion, contract } from './contract.ts'
 import { loadSchemas, type SchemaFile } from './schema-files.ts'
 
 /** A contract, and the version that a message on the wire says it has. */
@@ -60,19 +60,20 @@ export function loadCatalogue(dir: string): ContractCatalogue {
   const files = loadSchemas(dir)
   const catalogue = new ContractCatalogue()
   for (const file of files) {
-    const definition = definitionOf(file, files)
-    if (definition !== undefined) catalogue.add(contract(definition))
+    if (file.routing === null) continue
+    const replyContracts = repliesIn(catalogue, file.routing.replies)
+    catalogue.add(contract({ name: file.name, version: file.version, ...file.routing, replyContracts, versions: versionsOf(file.name, files) }))
   }
   return catalogue
 }
 
-function definitionOf(file: SchemaFile, files: readonly SchemaFile[]): ContractDefinition | undefined {
-  if (file.routing === null) return undefined
-  const { name, version } = file
-  const versions = files
-    .filter((each) => each.name === name)
-    .map((each) => ({ version: each.version, fingerprint: each.fingerprint, schema: each.schema }))
-  return { name, version, ...file.routing, versions }
+function versionsOf(name: string, files: readonly SchemaFile[]): ContractVersion[] {
+  const versions = files.filter((file) => file.name === name)
+  return versions.map(({ version, fingerprint, schema }) => ({ version, fingerprint, schema }))
+}
+
+function repliesIn(catalogue: ContractCatalogue, names: readonly string[]): () => readonly AnyContract[] {
+  return () => names.flatMap((name) => catalogue.byName(name) ?? [])
 }
 
 function refuseConflict(known: ContractDefinition, added: ContractDefinition): void {

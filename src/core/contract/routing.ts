@@ -128,7 +128,8 @@ function checkReplies(file: RoutedFile, byName: ReadonlyMap<string, readonly Rou
     const at = `/trunkline/replies/${index}`
     const reply = byName.get(name)?.at(-1)
     if (reply === undefined) {
-      const near = nearest(name, [...byName.keys()])
+      const replies = [...byName.keys()].filter((known) => byName.get(known)?.at(-1)?.routing?.kind === 'reply')
+      const near = nearest(name, replies)
       throw schemaError(
         file.file,
         at,

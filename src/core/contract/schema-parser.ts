@@ -31,7 +31,7 @@ const LOOKS: Readonly<Record<AvroType['kind'], string>> = {
  * @throws ConfigurationError `SCHEMA_INVALID`: names the place as a JSON pointer, and what to do
  */
 export function parseSchema(schema: unknown, source: SchemaSource): AvroType {
-  return new SchemaParser(source).parse(schema, '', '')
+  return new SchemaParser(source).whole(schema)
 }
 
 /** A schema that refers to nothing outside itself. */
@@ -42,12 +42,23 @@ export function parseStandalone(schema: AvroSchema, where: string): AvroType {
 class SchemaParser {
   readonly #source: SchemaSource
   readonly #named = new Map<string, AvroNamed>()
+  /** Looked at in the end: a record that contains itself has no fields while it is parsed. */
+  readonly #arrays: { readonly items: AvroType; readonly pointer: string }[] = []
 
   constructor(source: SchemaSource) {
     this.#source = source
   }
 
-  parse(schema: unknown, pointer: string, namespace: string): AvroType {
+  whole(schema: unknown): AvroType {
+    const type = this.#parse(schema, '', '')
+    for (const { items, pointer } of this.#arrays) {
+      if (!isZeroWidth(items)) continue
+      throw this.#error(pointer, 'items that take no bytes (null, an empty record) are refused: a few bytes could announce millions. Use a count.')
+    }
+    return type
+  }
+
+  #parse(schema: unknown, pointer: string, namespace: string): AvroType {
     if (typeof schema === 'string') return this.#reference(schema, pointer, namespace)
     if (Array.isArray(schema)) return this.#union(schema, pointer, namespace)
     if (!isJsonObject(schema)) throw this.#error(pointer, 'a schema is a name, a list of branches, or an object with "type".')
@@ -63,16 +74,12 @@ class SchemaParser {
   #complex(schema: Record<string, unknown>, pointer: string, namespace: string): AvroType {
     switch (schema['type']) {
       case 'array': {
-        const items = this.parse(schema['items'], `${pointer}/items`, namespace)
-        if (isZeroWidth(items))
-          throw this.#error(
-            `${pointer}/items`,
-            'items that take no bytes (null, an empty record) are refused: a few bytes could announce millions. Use a count.',
-          )
+        const items = this.#parse(schema['items'], `${pointer}/items`, namespace)
+        this.#arrays.push({ items, pointer: `${pointer}/items` })
         return { kind: 'array', items }
       }
       case 'map':
-        return { kind: 'map', values: this.parse(schema['values'], `${pointer}/values`, namespace) }
+        return { kind: 'map', values: this.#parse(schema['values'], `${pointer}/values`, namespace) }
       case 'enum':
         return this.#enum(schema, pointer, namespace)
       case 'fixed':
@@ -82,7 +89,7 @@ class SchemaParser {
       case 'error':
         throw this.#error(`${pointer}/type`, '"error" belongs to Avro RPC. Write "record".')
       default:
-        return this.parse(schema['type'], `${pointer}/type`, namespace)
+        return this.#parse(schema['type'], `${pointer}/type`, namespace)
     }
   }
 
@@ -100,7 +107,7 @@ class SchemaParser {
   }
 
   #union(branches: readonly unknown[], pointer: string, namespace: string): AvroUnion {
-    const parsed = branches.map((branch, index) => this.parse(branch, `${pointer}/${index}`, namespace))
+    const parsed = branches.map((branch, index) => this.#parse(branch, `${pointer}/${index}`, namespace))
     if (parsed.length === 0) throw this.#error(pointer, 'a union needs at least one branch.')
     const looks = new Map<string, AvroType>()
     parsed.forEach((branch, index) => {
@@ -154,7 +161,7 @@ class SchemaParser {
   #field(field: unknown, pointer: string, namespace: string): AvroField {
     if (!isJsonObject(field)) throw this.#error(pointer, 'a field is an object with "name" and "type".')
     const name = this.#checkName(field['name'], `${pointer}/name`)
-    const type = this.parse(field['type'], `${pointer}/type`, namespace)
+    const type = this.#parse(field['type'], `${pointer}/type`, namespace)
     const fallback = field['default']
     const problem = fallback === undefined ? undefined : defaultProblem(type, fallback)
     if (problem !== undefined) throw this.#error(`${pointer}/default`, problem)

@@ -106,7 +106,7 @@ export type SagaHeadBuilder<State, Command extends AnyContract> = Pick<SagaBuild
 /** A definition whose pivot is still to come, if it has one. */
 export interface SagaBuilder<State, Command extends AnyContract> extends SagaDefinition<State> {
   /** Adds a step that can be undone. */
-  step<Sent extends Sendable<Command>, Undo extends Sendable<Command>>(
+  step<Sent extends Sendable<Command>, Undo extends Sendable<Command> = never>(
     name: string,
     options: StepOptions<State, Command, Sent, Undo>,
   ): SagaBuilder<State, Command>

@@ -3,6 +3,8 @@ import { Command, CommanderError } from 'commander'
 import { z } from 'zod'
 import { devCommand } from './dev.ts'
 import { exitCodeOf, exitCodes, shownError } from './exit-codes.ts'
+import { initCommand } from './init.ts'
+import { migrateCommand } from './migrate.ts'
 import { schemaCommand } from './schema.ts'
 
 /** Runs one command line; the exit code is left in `process.exitCode`, so that what is still written gets out. */
@@ -25,7 +27,9 @@ function program(): Command {
       .description('Event-driven messaging for TypeScript services: Kafka topics, Avro contracts, an outbox, effects applied once, sagas.')
       .version(version(), '-V, --version', 'print the version')
       .helpOption('-h, --help', 'print this help')
+      .addCommand(initCommand(version()))
       .addCommand(devCommand())
+      .addCommand(migrateCommand())
       .addCommand(schemaCommand())
       .addHelpText('after', helpText),
   )
@@ -33,6 +37,7 @@ function program(): Command {
 
 const helpText = `
 Start here:
+  $ trunkline init                          a first message and its service, in this folder
   $ trunkline dev run -- node src/main.ts   Kafka, PostgreSQL and your program, in one command
 
 Exit codes: 0 done, 1 failed, 2 wrong command or configuration, 3 a check found something,

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { open, readFile } from 'node:fs/promises'
+import { open, readFile, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { TransientError } from '../../foundation/errors.ts'
-import { isRunning, processStart } from '../stack/process-identity.ts'
+import { isRunning } from '../stack/process-identity.ts'
 import { startStack } from '../stack/stack.ts'
-import { DevState, type StackRecord } from './dev-state.ts'
+import { DevState, orphansMsMax, serversEnd, type StackRecord } from './dev-state.ts'
 import { givenIn, isAnswering, startDevStack } from './dev-stack.ts'
 import { exitCodes, shownError } from './exit-codes.ts'
 import { prepare } from './prepare.ts'
@@ -100,7 +100,8 @@ async function backgroundStack(state: DevState, nodes: number, signal: AbortSign
 
 async function spawnHost(state: DevState, nodes: number): Promise<ChildProcess> {
   const bin = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './bin.ts' : './bin.js', import.meta.url))
-  const log = await open(state.logPath, 'w')
+  await writeFile(state.logPath, '')
+  const log = await open(state.logPath, 'a')
   try {
     const host = spawn(process.execPath, [bin, 'dev', 'host', '--brokers', String(nodes)], { detached: true, stdio: ['ignore', log.fd, log.fd] })
     host.unref()
@@ -143,19 +144,13 @@ async function showLog(state: DevState, shown: number): Promise<number> {
 
 /** Ends the process of the record, and with it its servers: they never outlive it, even when it has to be killed. */
 async function end(record: StackRecord): Promise<void> {
-  const servers = await Promise.all(
-    record.servers.flatMap((server) => server.pids).map(async (pid) => ({ pid, start: await processStart(pid) })),
-  )
-  const left = async (): Promise<boolean> => {
-    const all = [record, ...servers.map(({ pid, start }) => ({ pid, start: start ?? 'gone' }))]
-    return (await Promise.all(all.map(({ pid, start }) => isRunning(pid, start)))).some(Boolean)
-  }
   process.kill(record.pid, 'SIGTERM')
-  for (const deadline = Date.now() + stopMsMax; await left(); await sleep(pollMs)) {
-    if (Date.now() < deadline) continue
-    if (await isRunning(record.pid, record.start)) process.kill(record.pid, 'SIGKILL')
-    else throw new TransientError('STACK_NOT_STOPPED', `Servers of the stack did not end: pids ${servers.map(({ pid }) => pid).join(', ')}. End them yourself.`)
+  for (const deadline = Date.now() + stopMsMax; await isRunning(record.pid, record.start); await sleep(pollMs)) {
+    if (Date.now() > deadline) process.kill(record.pid, 'SIGKILL')
   }
+  if (await serversEnd(record, orphansMsMax)) return
+  const pids = record.servers.flatMap((server) => server.processes.map(({ pid }) => pid))
+  throw new TransientError('STACK_NOT_STOPPED', `Servers of the stack did not end: pids ${pids.join(', ')}. End them yourself.`)
 }
 
 function say(line: string): void {

@@ -1,4 +1,5 @@
 import { answers } from '../stack/ports.ts'
+import { processStart } from '../stack/process-identity.ts'
 import { type Stack, startStack } from '../stack/stack.ts'
 import type { DevState, StackRecord } from './dev-state.ts'
 
@@ -32,9 +33,14 @@ export async function startDevStack(state: DevState, { nodes, env, say, signal }
   })
   await state.publish({
     environment: stack.environment(),
-    servers: stack.servers.map(({ name, line, pids }) => ({ name, line, pids: [...pids] })),
+    servers: await Promise.all(stack.servers.map(async ({ name, line, pids }) => ({ name, line, processes: await identified(pids) }))),
   })
   return stack
+}
+
+async function identified(pids: readonly number[]): Promise<{ pid: number; start: string }[]> {
+  const processes = await Promise.all(pids.map(async (pid) => ({ pid, start: await processStart(pid) })))
+  return processes.flatMap(({ pid, start }) => (start === undefined ? [] : [{ pid, start }]))
 }
 
 /** Whether every server of the record takes connections. */

@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { ConfigurationError } from '../../foundation/errors.ts'
 import { isRunning, processStart } from '../stack/process-identity.ts'
+
+/** A watchdog ends what a killed process left behind, by force after 15 s. */
+export const orphansMsMax = 20_000
 
 const recordSchema = z.object({
   /** The process that started the stack and stops it. */
@@ -13,7 +17,7 @@ const recordSchema = z.object({
   command: z.enum(['up', 'run']),
   phase: z.enum(['starting', 'up']),
   environment: z.record(z.string(), z.string()),
-  servers: z.array(z.object({ name: z.string(), line: z.string(), pids: z.array(z.int()) })),
+  servers: z.array(z.object({ name: z.string(), line: z.string(), processes: z.array(z.object({ pid: z.int().positive(), start: z.string() })) })),
 })
 
 /** The stack that a project has running. */
@@ -55,8 +59,10 @@ export class DevState {
     const mine: StackRecord = { pid: process.pid, start: (await processStart(process.pid)) ?? '', command, phase: 'starting', environment: {}, servers: [] }
     for (let attempt = 0; attempt < 10; attempt++) {
       if (await this.#create(mine)) return undefined
-      const other = await this.running()
-      if (other !== undefined) return other
+      const other = await readRecord(this.#path)
+      if (other !== undefined && (await isRunning(other.pid, other.start))) return other
+      // Its process was killed; its servers are being ended, and hold data and ports until they are.
+      if (other !== undefined) await serversEnd(other, orphansMsMax)
       await this.#removeStale()
     }
     throw new ConfigurationError('STACK_STATE', `${this.#path} cannot be taken: something keeps writing it. Remove it and try again.`)
@@ -103,6 +109,16 @@ export class DevState {
     const draft = `${this.#path}.${randomBytes(4).toString('hex')}`
     await writeFile(draft, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 })
     return draft
+  }
+}
+
+/** Waits until no server of the record runs. @returns whether that came true in time */
+export async function serversEnd({ servers }: StackRecord, withinMs: number): Promise<boolean> {
+  const processes = servers.flatMap((server) => server.processes)
+  for (const deadline = Date.now() + withinMs; ; await sleep(50)) {
+    const running = await Promise.all(processes.map(({ pid, start }) => isRunning(pid, start)))
+    if (!running.includes(true)) return true
+    if (Date.now() > deadline) return false
   }
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { chmod, chown, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -83,21 +83,26 @@ export async function startEmbeddedPostgres(
       }
     } catch (error) {
       await process.stop('SIGQUIT')
-      // Between our look and its bind another process may have taken the port.
-      const portTaken = /could not bind|already in use/i.test(await process.logTail())
-      if (!portTaken || start === startsMax || options.signal?.aborted === true) throw error
+      // Between our look and its bind another process may have taken the port; a killed one's server may still be ending.
+      const passing = /could not bind|already in use|postmaster\.pid" already exists/i.test(await process.logTail())
+      if (!passing || start === startsMax || options.signal?.aborted === true) throw error
+      await sleep(start * 500)
     }
   }
 }
 
 async function dataDirectory(directory: string, owner: Owner | undefined): Promise<string> {
-  if (owner === undefined || (await isReachable(directory, owner))) {
-    await mkdir(join(directory, 'data'), { recursive: true })
-    return join(directory, 'data', 'postgres')
-  }
-  const key = createHash('sha256').update(directory).digest('hex').slice(0, 12)
+  const proper = join(directory, 'data', 'postgres')
+  await mkdir(dirname(proper), { recursive: true })
+  if (owner === undefined || (await isReachable(dirname(proper), owner))) return proper
+  // A new name each time, noted beside the rest of the data: whoever deletes the folder and starts anew gets an empty database.
+  const note = `${proper}-is-at`
+  const known = (await readFile(note, 'utf8').catch(() => '')).trim()
+  if (known !== '') return known
   await mkdir(sharedData, { recursive: true, mode: 0o755 })
-  return join(sharedData, `postgres-${key}`)
+  const place = join(sharedData, `postgres-${randomBytes(6).toString('hex')}`)
+  await writeFile(note, `${place}\n`)
+  return place
 }
 
 /** Makes the data directory beside its place and moves it there whole: a crash in between leaves nothing half made. */

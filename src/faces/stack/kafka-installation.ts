@@ -5,7 +5,7 @@ import { messageOf, TransientError } from '../../foundation/errors.ts'
 import { cacheDirectory } from './cache-directory.ts'
 import { findJava, type Java } from './java.ts'
 import { isMissing, type Missing, missing } from './missing.ts'
-import { runTool, type ToolParts } from './tool.ts'
+import { isOnPath, runTool, type ToolParts } from './tool.ts'
 import type { Watchdog } from './watchdog.ts'
 
 export const kafkaVersion = '4.3.1'
@@ -68,6 +68,8 @@ async function fetchInstallation(
   directory: string,
   signal: AbortSignal | undefined,
 ): Promise<Missing | undefined> {
+  const noMaven = missing('no Maven to fetch Kafka with', 'install Maven (Debian: apt install maven)')
+  if (!(await isOnPath('mvn', env))) return noMaven
   const cache = cacheDirectory(env)
   try {
     await mkdir(cache, { recursive: true })
@@ -82,7 +84,7 @@ async function fetchInstallation(
     await writeFile(join(draft, 'log4j2.properties'), logging)
     const fetch = ['-B', '-q', 'dependency:copy-dependencies', `-DoutputDirectory=${join(draft, 'libs')}`, '-DincludeScope=runtime']
     const maven = await runTool({ watchdog, signal }, 'mvn', fetch, { cwd: draft, env: { ...env, JAVA_HOME: java.home }, withinMs: fetchMsMax })
-    if (maven === 'absent') return missing('no Maven to fetch Kafka with', 'install Maven (Debian: apt install maven)')
+    if (maven === 'absent') return noMaven
     if (maven.code !== 0) return missing(`Maven could not fetch Kafka (${lastLine(maven.output)})`, 'look at its settings and the network, then try again')
     await formatOnce({ watchdog, signal }, java, draft)
     await adopt(draft, directory)

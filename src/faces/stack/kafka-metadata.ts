@@ -1,8 +1,14 @@
 import { connect } from 'node:net'
 
 const metadataKey = 3
-/** The oldest version whose empty list of topics means "none". Kafka 4 still answers it. */
-const metadataVersion = 1
+/** The oldest version that tells the cluster's id. Kafka 4 still answers it. */
+const metadataVersion = 2
+
+export interface ClusterView {
+  /** Tells ours from a cluster of somebody else that took the port first. */
+  readonly clusterId: string
+  readonly nodes: readonly number[]
+}
 
 /**
  * Asks one broker which brokers are in the cluster.
@@ -10,16 +16,16 @@ const metadataVersion = 1
  * A few bytes of the protocol by hand, because a client library would bring its own retries and log lines to a
  * question that is asked every few milliseconds while a server starts.
  *
- * @returns the node ids that are alive; `undefined` when the broker does not answer yet
+ * @returns the nodes that are alive; `undefined` when the broker does not answer yet
  * @see https://kafka.apache.org/protocol
  */
-export async function aliveNodes(host: string, port: number, withinMs: number): Promise<readonly number[] | undefined> {
+export async function viewOf(host: string, port: number, withinMs: number): Promise<ClusterView | undefined> {
   return await new Promise((resolve) => {
     const socket = connect({ host, port })
     let received = Buffer.alloc(0)
-    const end = (nodes: readonly number[] | undefined): void => {
+    const end = (view: ClusterView | undefined): void => {
       socket.destroy()
-      resolve(nodes)
+      resolve(view)
     }
     socket.setTimeout(withinMs, () => end(undefined))
     socket.once('error', () => end(undefined))
@@ -27,7 +33,7 @@ export async function aliveNodes(host: string, port: number, withinMs: number): 
     socket.once('connect', () => socket.write(metadataRequest()))
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk])
-      if (received.length >= 4 && received.length >= 4 + received.readInt32BE(0)) end(nodesIn(received))
+      if (received.length >= 4 && received.length >= 4 + received.readInt32BE(0)) end(viewIn(received))
     })
   })
 }
@@ -45,7 +51,7 @@ function metadataRequest(): Buffer {
   return request
 }
 
-function nodesIn(response: Buffer): readonly number[] | undefined {
+function viewIn(response: Buffer): ClusterView | undefined {
   try {
     const nodes: number[] = []
     let at = 8
@@ -58,7 +64,8 @@ function nodesIn(response: Buffer): readonly number[] | undefined {
       at += 4
       at += 2 + Math.max(0, response.readInt16BE(at))
     }
-    return nodes
+    const length = Math.max(0, response.readInt16BE(at))
+    return { clusterId: response.toString('utf8', at + 2, at + 2 + length), nodes }
   } catch {
     // A service that is not Kafka answered with something else.
     return undefined

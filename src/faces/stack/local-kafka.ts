@@ -3,7 +3,7 @@ import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../foundation/errors.ts'
-import { aliveNodes } from './kafka-metadata.ts'
+import { viewOf } from './kafka-metadata.ts'
 import { type KafkaInstallation, kafkaVersion } from './kafka-installation.ts'
 import { freePorts, portFrom } from './ports.ts'
 import { ServerProcess } from './server-process.ts'
@@ -59,9 +59,10 @@ export async function startLocalKafka(parts: Parts, options: LocalKafkaOptions):
     const archive = await archiveToWrite(parts, options)
     const processes = plans.map((plan) => nodeProcess(parts, plan, plans, options, plan.id === 1 ? archive?.draft : undefined))
     try {
-      await Promise.all(plans.map((plan) => formatNode(parts.installation, plan, plans, options.directory)))
+      const clusterId = await clusterIdOf(options.directory, plans.length)
+      await Promise.all(plans.map((plan) => formatNode(parts.installation, clusterId, plan, plans)))
       await Promise.all(processes.map((process) => process.start()))
-      await ready(plans, processes, options.signal)
+      await ready({ clusterId, plans, processes }, options.signal)
       return {
         brokers: plans.map((plan) => `127.0.0.1:${plan.port}`),
         processes,
@@ -71,9 +72,11 @@ export async function startLocalKafka(parts: Parts, options: LocalKafkaOptions):
     } catch (error) {
       await Promise.all(processes.map((process) => process.stop('SIGKILL')))
       await archive?.discard()
-      // Between our look and the JVM's bind another process may have taken a port.
-      const portTaken = (await Promise.all(processes.map((process) => process.logTail(60)))).some((log) => /already in use|failed to bind/i.test(log))
-      if (!portTaken || start === startsMax || options.signal?.aborted === true) throw error
+      // Between our look and the JVM's bind another process may have taken a port; a killed one's nodes may still be ending.
+      const logs = await Promise.all(processes.map((process) => process.logTail(60)))
+      const passing = logs.some((log) => /already in use|failed to bind|failed to acquire lock/i.test(log))
+      if (!passing || start === startsMax || options.signal?.aborted === true) throw error
+      await sleep(start * 500)
     }
   }
 }
@@ -96,20 +99,21 @@ async function planNodes({ nodes, port, directory }: LocalKafkaOptions): Promise
 }
 
 /** Does what `kafka-storage format` does, from the records it once wrote: a copy takes a millisecond, a JVM almost a second. */
-async function formatNode(installation: KafkaInstallation, plan: NodePlan, plans: readonly NodePlan[], directory: string): Promise<void> {
+async function formatNode(installation: KafkaInstallation, clusterId: string, plan: NodePlan, plans: readonly NodePlan[]): Promise<void> {
   const meta = join(plan.directory, 'data', 'meta.properties')
   const formatted = await readFile(meta, 'utf8').catch(() => undefined)
   if (formatted === undefined) {
     await mkdir(join(plan.directory, 'data'), { recursive: true })
     await cp(installation.bootstrapPath, join(plan.directory, 'data', 'bootstrap.checkpoint'))
-    const lines = ['version=1', `cluster.id=${await clusterId(directory, plans.length)}`, `node.id=${plan.id}`, `directory.id=${uuid()}`]
+    const lines = ['version=1', `cluster.id=${clusterId}`, `node.id=${plan.id}`, `directory.id=${uuid()}`]
     await writeFile(meta, `${lines.join('\n')}\n`)
   }
   await writeFile(join(plan.directory, 'server.properties'), `${settings(plan, plans).join('\n')}\n`)
 }
 
 /** One id for all nodes of the directory: whoever creates the file decides it. */
-async function clusterId(directory: string, nodes: number): Promise<string> {
+async function clusterIdOf(directory: string, nodes: number): Promise<string> {
+  await mkdir(join(directory, 'data'), { recursive: true })
   const path = join(directory, 'data', `kafka-cluster-of-${nodes}`)
   await writeFile(path, uuid(), { flag: 'wx' }).catch(() => undefined)
   return await readFile(path, 'utf8')
@@ -189,8 +193,14 @@ function nodeProcess(
   })
 }
 
-/** Resolves when every node answers with the ids of all nodes. */
-async function ready(plans: readonly NodePlan[], processes: readonly ServerProcess[], signal: AbortSignal | undefined): Promise<void> {
+interface Cluster {
+  readonly clusterId: string
+  readonly plans: readonly NodePlan[]
+  readonly processes: readonly ServerProcess[]
+}
+
+/** Resolves when every node answers with the ids of all nodes of this very cluster. */
+async function ready({ clusterId, plans, processes }: Cluster, signal: AbortSignal | undefined): Promise<void> {
   const deadline = Date.now() + readyMsMax
   const waiting = [...plans]
   while (waiting.length > 0) {
@@ -198,8 +208,8 @@ async function ready(plans: readonly NodePlan[], processes: readonly ServerProce
     const ended = processes.find((process) => !process.running)
     if (ended !== undefined) throw await notReady(ended, `ended with ${await ended.exited} before it was ready`)
     const [next] = waiting
-    const nodes = next === undefined ? [] : await aliveNodes('127.0.0.1', next.port, 1_000)
-    if (nodes?.length === plans.length) waiting.shift()
+    const view = next === undefined ? undefined : await viewOf('127.0.0.1', next.port, 1_000)
+    if (view?.clusterId === clusterId && view.nodes.length === plans.length) waiting.shift()
     else if (Date.now() > deadline) {
       const slow = processes[(next?.id ?? 1) - 1] ?? processes[0]
       if (slow !== undefined) throw await notReady(slow, `did not answer within ${readyMsMax / 1_000} s`)

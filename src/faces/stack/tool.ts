@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { access, constants } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
 import type { Owner } from './server-owner.ts'
 import type { Watchdog } from './watchdog.ts'
 
@@ -60,4 +62,11 @@ async function outcomeOf(child: ChildProcess): Promise<ToolResult | 'absent'> {
     child.once('error', (error) => ('code' in error && error.code === 'ENOENT' ? resolve('absent') : reject(error)))
     child.once('close', (code) => resolve({ code, output }))
   })
+}
+
+/** Whether PATH has a program of that name, without starting it. */
+export async function isOnPath(command: string, env: NodeJS.ProcessEnv): Promise<boolean> {
+  const folders = (env['PATH'] ?? '').split(delimiter).filter(Boolean)
+  const found = await Promise.all(folders.map((folder) => access(join(folder, command), constants.X_OK).then(() => true, () => false)))
+  return found.includes(true)
 }

@@ -1,0 +1,187 @@
+import { createRequire } from 'node:module'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { crc32c } from '../../../src/adapters/kafkajs/crc32c.ts'
+import { loadKafkajs } from '../../../src/adapters/kafkajs/internals.ts'
+import { removeIdleTimerSpin } from '../../../src/adapters/kafkajs/overrides/idle-timer-spin.ts'
+import { produceRequest } from '../../../src/adapters/kafkajs/produce-request.ts'
+import { decodeRecords } from '../../../src/adapters/kafkajs/record-decoder.ts'
+import { HEADER_BYTES_MAX, HEADERS_MAX } from '../../../src/core/broker/header-bytes.ts'
+import type { HeaderPair, LogRecord } from '../../../src/core/broker/log-producer.ts'
+import { numbered, record } from '../../conformance/log-subject.ts'
+import { batchOf, compressedBatch } from './records.ts'
+import { stock } from './stock.ts'
+
+const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array))
+// Names that an object keeps as they are, so that kafkajs can be asked for the same.
+const headers = fc.uniqueArray(fc.tuple(fc.stringMatching(/^[a-zé][a-z0-9_]{0,12}$/), bytes), { selector: ([name]) => name, maxLength: 8 })
+const records: fc.Arbitrary<LogRecord[]> = fc.array(
+  fc.record({
+    key: fc.option(bytes),
+    value: fc.option(bytes),
+    headers,
+    timestampMs: fc.integer({ min: 1_600_000_000_000, max: 1_900_000_000_000 }),
+  }),
+  { minLength: 1, maxLength: 40 },
+)
+
+test('encodes a Produce request to the same bytes as kafkajs', async () => {
+  await fc.assert(
+    fc.asyncProperty(records, async (batch) => {
+      const ours = await produceRequest([{ topic: 'örders', partition: 3, records: batch }]).request.encode()
+
+      const messages = batch.map(({ timestampMs, headers: pairs, key, value }) => ({ key, value, timestamp: timestampMs, headers: Object.fromEntries(pairs) }))
+      expect(ours.buffer.equals(await stock.produceRequest('örders', 3, messages, 20_000))).toBe(true)
+    }),
+  )
+})
+
+test('reads back what it wrote', async () => {
+  await fc.assert(
+    fc.asyncProperty(records, async (batch) => {
+      const read = await decodeRecords(batchOf(batch, { baseOffset: 7n }), [])
+
+      expect(read).toEqual(batch.map((each, index) => ({ ...each, offset: 7n + BigInt(index) })))
+    }),
+  )
+})
+
+test('has the checksum of the standard, and of kafkajs for every length', () => {
+  expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283)
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 100 }), (array) => {
+      expect(crc32c(array)).toBe(stock.crc32c(Buffer.from(array)))
+    }),
+  )
+})
+
+test('reads 150,000 records of one batch, at which kafkajs overflows its stack', async () => {
+  const batch = batchOf(Array.from({ length: 150_000 }, () => record(null)))
+
+  await expect(stock.decodeMessages(batch)).rejects.toThrow(RangeError)
+
+  expect(await decodeRecords(batch, [])).toHaveLength(150_000)
+})
+
+test('keeps every header with its name and place, where kafkajs loses names of object members and the order', async () => {
+  const pairs: HeaderPair[] = [
+    ['b', Buffer.from('1')],
+    ['7', Buffer.from('2')],
+    ['b', Buffer.from('3')],
+    ['a', Buffer.from('4')],
+  ]
+  const batch = batchOf([record('x', { headers: pairs })])
+
+  const [theirs] = await stock.decodeMessages(batch)
+  expect(Object.keys(theirs?.headers ?? {})).toEqual(['7', 'b', 'a'])
+
+  expect(await decodeRecords(batch, [])).toMatchObject([{ headers: pairs }])
+})
+
+test('stops at the first header beyond the limits, so that endless headers cost nothing and are seen to be too many', async () => {
+  const endless = Array.from({ length: 20_000 }, (_, index): HeaderPair => [`header-${index}`, Buffer.from('x')])
+  const huge: HeaderPair[] = [
+    ['large', Buffer.alloc(HEADER_BYTES_MAX)],
+    ['after', Buffer.from('x')],
+  ]
+
+  const [many, large, next] = await decodeRecords(batchOf([record('a', { headers: endless }), record('b', { headers: huge }), record('c')]), [])
+
+  expect(many).toMatchObject({ headers: { length: HEADERS_MAX + 1 } })
+  expect(large).toMatchObject({ headers: [['large', { length: HEADER_BYTES_MAX }]] })
+  expect(next).toMatchObject({ value: Buffer.from('c'), headers: [] })
+})
+
+test('hides an aborted transaction in which a key is four zero bytes, which kafkajs takes for its end', async () => {
+  const [data, marker] = [0x10, 0x30]
+  const zeroKey = record('aborted', { key: Buffer.alloc(4) })
+  const batches = Buffer.concat([
+    batchOf([zeroKey, record('aborted too')], { baseOffset: 0n, attributes: data, producerId: 9n }),
+    batchOf([record('committed elsewhere')], { baseOffset: 2n }),
+    batchOf([record(null)], { baseOffset: 3n, attributes: marker, producerId: 9n }),
+    batchOf([record('its next transaction')], { baseOffset: 4n, attributes: data, producerId: 9n }),
+  ])
+
+  const read = await decodeRecords(batches, [{ producerId: 9n, firstOffset: 0n }])
+
+  expect(read.map((each) => ('isControlRecord' in each ? each.offset : each.value?.toString()))).toEqual([
+    1n,
+    'committed elsewhere',
+    3n,
+    'its next transaction',
+  ])
+})
+
+test('moves over offsets at the end of a batch that compaction has emptied', async () => {
+  const read = await decodeRecords(batchOf([record('left')], { lastOffsetDelta: 90 }), [])
+
+  expect(read.map(({ offset }) => offset)).toEqual([0n, 90n])
+})
+
+test('leaves a batch that a fetch cut off for the next fetch', async () => {
+  const [whole, cut] = [batchOf(numbered(2)), batchOf(numbered(2), { baseOffset: 2n })]
+
+  for (const length of [0, 11, 12, 60, cut.length - 1]) {
+    expect(await decodeRecords(Buffer.concat([whole, cut.subarray(0, length)]), [])).toHaveLength(2)
+  }
+})
+
+test.each([
+  ['gzip', 1, gzipSync],
+  ['zstd', 4, zstdCompressSync],
+])('reads batches compressed with %s, and refuses those that inflate without end', async (_, codec, compress) => {
+  const plain = batchOf(numbered(3)).subarray(61)
+
+  expect(await decodeRecords(compressedBatch(compress(plain), 3, codec), [])).toHaveLength(3)
+
+  const bomb = compress(Buffer.alloc(80 * 1024 * 1024))
+  await expect(decodeRecords(compressedBatch(bomb, 1, codec), [])).rejects.toMatchObject({ code: 'ERR_BUFFER_TOO_LARGE' })
+})
+
+test('names a compression that it does not know', async () => {
+  await expect(decodeRecords(compressedBatch(Buffer.alloc(20), 1, 2), [])).rejects.toThrow('snappy')
+})
+
+test('never reads past its bytes, whatever they are', async () => {
+  const batch = batchOf(numbered(5))
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(fc.nat(batch.length - 1), fc.nat(255)), { maxLength: 6 }), async (changes) => {
+      const hostile = Buffer.from(batch)
+      for (const [at, value] of changes) hostile[at] = value
+
+      // Whether it is read or refused, it ends, and what comes out is made of these bytes.
+      const read = await decodeRecords(hostile, []).catch(() => [])
+      expect(read.length).toBeLessThanOrEqual(hostile.length)
+    }),
+  )
+})
+
+test('arms no timer for a connection with nothing to send, where kafkajs arms one for ever', () => {
+  const [theirs, ours] = [stock.requestQueue(), stock.requestQueue()]
+  removeIdleTimerSpin(ours)
+
+  theirs.checkPendingRequests()
+  ours.checkPendingRequests()
+
+  expect(theirs.throttleCheckTimeoutId).not.toBeNull()
+  expect(ours.throttleCheckTimeoutId).toBeNull()
+  theirs.destroy()
+})
+
+test('arms the timer while requests wait', () => {
+  const queue = stock.requestQueue()
+  removeIdleTimerSpin(queue)
+  queue.pending.push({})
+
+  queue.scheduleCheckPendingRequests()
+
+  expect(queue.throttleCheckTimeoutId).not.toBeNull()
+  queue.destroy()
+})
+
+test('refuses to start on another version of kafkajs, and says which one it needs', () => {
+  const otherVersion = Object.assign(() => ({ version: '2.3.0' }), createRequire(import.meta.url))
+
+  expect(() => loadKafkajs(otherVersion)).toThrow('npm install kafkajs@2.2.4')
+})

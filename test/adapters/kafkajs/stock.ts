@@ -1,0 +1,61 @@
+import { createRequire } from 'node:module'
+
+const require = createRequire(import.meta.url)
+
+interface Encoded {
+  readonly buffer: Buffer
+}
+
+interface StockMessage {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly timestamp: number
+  readonly headers: Record<string, Buffer>
+}
+
+interface StockRecord {
+  readonly offset: string
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: Record<string, Buffer | Buffer[]>
+}
+
+interface StockQueue {
+  pending: unknown[]
+  inflight: Map<number, { sentAt: number; requestTimeout: number; timeoutRequest(): void }>
+  throttleCheckTimeoutId: unknown
+  isConnected(): boolean
+  checkPendingRequests(): void
+  scheduleCheckPendingRequests(): void
+  scheduleRequestTimeoutCheck(): void
+  destroy(): void
+}
+
+/** kafkajs as it is, to show what ours does differently and what it must not. */
+export const stock = {
+  async produceRequest(topic: string, partition: number, messages: readonly StockMessage[], timeout: number): Promise<Buffer> {
+    const request: (options: object) => { encode(): Promise<Encoded> } = require('kafkajs/src/protocol/requests/produce/v3/request')
+    const topicData = [{ topic, partitions: [{ partition, firstSequence: 0, messages }] }]
+    return (await request({ acks: -1, timeout, topicData }).encode()).buffer
+  },
+
+  /** Reads the records of one partition, which kafkajs expects behind their length. */
+  async decodeMessages(batches: Buffer): Promise<readonly StockRecord[]> {
+    const Decoder: new (bytes: Buffer) => object = require('kafkajs/src/protocol/decoder')
+    const decode: (decoder: object) => Promise<readonly StockRecord[]> = require('kafkajs/src/protocol/requests/fetch/v4/decodeMessages')
+    const length = Buffer.alloc(4)
+    length.writeInt32BE(batches.length)
+    return await decode(new Decoder(Buffer.concat([length, batches])))
+  },
+
+  crc32c(bytes: Buffer): number {
+    const crc: (bytes: Buffer) => number = require('kafkajs/src/protocol/recordBatch/crc32C/crc32C')
+    return crc(bytes)
+  },
+
+  requestQueue(): StockQueue {
+    const Queue: new (options: object) => StockQueue = require('kafkajs/src/network/requestQueue')
+    const logger = { debug: () => undefined, warn: () => undefined }
+    return new Queue({ maxInFlightRequests: null, requestTimeout: 30_000, enforceRequestTimeout: true, clientId: 'test', broker: 'test', logger })
+  },
+}

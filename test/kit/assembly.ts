@@ -1,0 +1,125 @@
+import { type BackboneOptions, backboneOptions, type ParsedOptions } from '../../src/config.ts'
+import { PostgresInboxStore } from '../../src/adapters/postgres/inbox-store.ts'
+import { PostgresParkingStore } from '../../src/adapters/postgres/parking-store.ts'
+import { PostgresParticipantStore } from '../../src/adapters/postgres/participant-store.ts'
+import { PostgresPositionStore } from '../../src/adapters/postgres/position-store.ts'
+import type { LogProducer } from '../../src/core/broker/log-producer.ts'
+import { Consumer } from '../../src/core/consume/consumer.ts'
+import { type SubscriptionOptions, SubscriptionRegistry } from '../../src/core/consume/registry.ts'
+import type { PositionStore } from '../../src/core/consume/position-store.ts'
+import type { Handler } from '../../src/core/consume/subscription.ts'
+import type { AnyContract, Outgoing } from '../../src/core/contract/contract.ts'
+import type { Database, Transaction } from '../../src/core/database/database.ts'
+import type { BackboneDiagnostics, DiagnosticCatalogue } from '../../src/core/diagnostics.ts'
+import type { InboxStore } from '../../src/core/inbox/inbox-store.ts'
+import type { Logger } from '../../src/core/logger.ts'
+import type { OutboxStoreFactory } from '../../src/core/outbox/outbox-store.ts'
+import { Relay } from '../../src/core/outbox/relay.ts'
+import { systemClock } from '../../src/foundation/clock.ts'
+import { Diagnostics } from '../../src/foundation/diagnostics.ts'
+import { parseOptions } from '../../src/foundation/options.ts'
+import { buildDatabase } from '../../src/wiring/database.ts'
+import { buildLog } from '../../src/wiring/log.ts'
+import type { DatabaseParts, LogParts, SharedParts } from '../../src/wiring/parts.ts'
+
+/** What a test may put in the place of a real part, or around it. */
+export interface Replacements {
+  readonly outboxes?: (real: OutboxStoreFactory) => OutboxStoreFactory
+  readonly producer?: (real: LogProducer) => LogProducer
+  readonly inbox?: (real: InboxStore<Transaction>) => InboxStore<Transaction>
+  readonly positions?: (real: PositionStore<Transaction>, database: Database<Transaction>) => PositionStore<Transaction>
+}
+
+/** The parts of a backbone put together by hand, so that a test can hold one of them, or break it. */
+export class Assembly {
+  readonly diagnostics: BackboneDiagnostics = new Diagnostics<DiagnosticCatalogue>()
+  readonly options: ParsedOptions
+  readonly log: LogParts
+  readonly database: DatabaseParts<Transaction>
+  readonly #shared: SharedParts
+  readonly #replacements: Replacements
+  readonly #subscriptions = new SubscriptionRegistry<Transaction>()
+  #relay: Relay | undefined
+  #consumers: Consumer<Transaction>[] = []
+
+  constructor(options: BackboneOptions, replacements: Replacements = {}) {
+    this.options = parseOptions(backboneOptions, options, 'Assembly')
+    this.#replacements = replacements
+    this.#shared = { clock: systemClock, diagnostics: this.diagnostics, logger: silent }
+    this.database = buildDatabase(this.options, this.#shared, () => this.#relay?.wake())
+    const log = buildLog(this.options, this.#shared)
+    this.log = { ...log, producer: replacements.producer?.(log.producer) ?? log.producer }
+  }
+
+  get relay(): Relay {
+    this.#relay ??= new Relay(
+      {
+        ...this.#shared,
+        ...this.database,
+        ...this.log,
+        outboxes: this.#replacements.outboxes?.(this.database.outboxes) ?? this.database.outboxes,
+      },
+      this.options.relay,
+    )
+    return this.#relay
+  }
+
+  subscribe<C extends AnyContract>(contract: C, handler: Handler<C, Transaction>, options: SubscriptionOptions = {}): void {
+    this.#subscriptions.add(this.options.service, [contract], (message, delivery) => handler(message as C['message'], delivery), options)
+  }
+
+  transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    return this.database.publisher.transaction(work)
+  }
+
+  async publish(tx: Transaction, message: Outgoing): Promise<void> {
+    await this.database.publisher.publish(tx, [{ message }])
+  }
+
+  async start({ run }: { readonly run: readonly ('relay' | 'consume')[] }): Promise<void> {
+    if (run.includes('relay')) {
+      await this.log.producer.start(new AbortController().signal)
+      await this.relay.start()
+    }
+    if (run.includes('consume')) {
+      this.#consumers = this.#buildConsumers()
+      await Promise.all(this.#consumers.map((consumer) => consumer.start()))
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#consumers.map((consumer) => consumer.stop()))
+    await this.#relay?.stop()
+    await this.log.producer.stop(this.options.stopTimeout)
+    await this.log.admin.close()
+    await this.database.database.close()
+  }
+
+  #buildConsumers(): Consumer<Transaction>[] {
+    const { database } = this.database
+    const positions = new PostgresPositionStore<Transaction>(database)
+    const inbox = new PostgresInboxStore<Transaction>(database)
+    const parts = {
+      ...this.#shared,
+      ...this.database,
+      admin: this.log.admin,
+      log: this.log.consumers,
+      positions: this.#replacements.positions?.(positions, database) ?? positions,
+      inbox: this.#replacements.inbox?.(inbox) ?? inbox,
+      parking: new PostgresParkingStore<Transaction>(database),
+      participants: new PostgresParticipantStore<Transaction>({ database }),
+    }
+    return this.#subscriptions
+      .groups()
+      .map((plan) => new Consumer(parts, { ...plan, stopDeadlineMs: this.options.stopTimeout, onFailure: () => undefined }))
+  }
+}
+
+const silent: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silent,
+  isLevelEnabled: () => false,
+}

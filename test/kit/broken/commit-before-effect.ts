@@ -1,0 +1,11 @@
+import type { PositionStore } from '../../../src/core/consume/position-store.ts'
+import type { Database, Transaction } from '../../../src/core/database/database.ts'
+
+/** Moves the position in a transaction of its own, before the effect: a crash between the two loses the effect. */
+export function commitBeforeEffect(real: PositionStore<Transaction>, database: Database<Transaction>): PositionStore<Transaction> {
+  return {
+    take: (place, start) => real.take(place, start),
+    reset: (place, epoch, start) => real.reset(place, epoch, start),
+    advance: (_tx, place, epoch, from, to) => database.transaction((own) => real.advance(own, place, epoch, from, to)),
+  }
+}

@@ -1,0 +1,7 @@
+import type { InboxStore } from '../../../src/core/inbox/inbox-store.ts'
+import type { Transaction } from '../../../src/core/database/database.ts'
+
+/** Remembers no id: what is sent again is applied again. */
+export function noInboxKey(): InboxStore<Transaction> {
+  return { claim: async (_tx, _group, ids) => new Set(ids) }
+}

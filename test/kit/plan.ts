@@ -1,0 +1,25 @@
+import { z } from 'zod'
+import { variants, type Variant } from './broken/variants.ts'
+import { failpointSchema } from './failpoints.ts'
+
+const names = Object.keys(variants) as [Variant, ...Variant[]]
+
+/** What a program of the kit does; it comes as JSON in the variable PLAN. */
+export const planSchema = z.strictObject({
+  brokers: z.array(z.string()),
+  databaseUrl: z.string(),
+  topic: z.string(),
+  /** The consumer group, too. */
+  service: z.string(),
+  run: z.array(z.enum(['relay', 'consume'])).default([]),
+  /** The relay's lease and batch. */
+  relay: z.strictObject({ lease: z.templateLiteral([z.number(), 's']).default('1s'), batchSize: z.int().default(10) }).prefault({}),
+  failpoints: z.array(failpointSchema).default([]),
+  /** Messages to publish, over the keys in turn; each in a transaction of its own. */
+  publish: z.strictObject({ messages: z.int(), keys: z.array(z.string()), historyPath: z.string() }).optional(),
+  /** Milliseconds that a handler takes. */
+  handlerMs: z.int().default(0),
+  broken: z.enum(names).optional(),
+})
+export type Plan = z.input<typeof planSchema>
+export type ParsedPlan = z.output<typeof planSchema>

@@ -1,0 +1,35 @@
+import { createBackbone } from '../../../src/index.ts'
+import { Assembly } from '../assembly.ts'
+import { variants } from '../broken/variants.ts'
+import { installFailpoints } from '../failpoints.ts'
+import { type ParsedPlan, planSchema } from '../plan.ts'
+import { applyCounted, publishCounted } from '../workload.ts'
+
+const plan = planSchema.parse(JSON.parse(process.env['PLAN'] ?? '{}'))
+const service = serviceOf(plan)
+installFailpoints(service.diagnostics, plan.failpoints)
+applyCounted(service, plan)
+service.diagnostics.on(({ name }) => {
+  if (name === 'relay.term_started' || name === 'service.stopped' || name === 'consumer.assigned') console.log(name)
+})
+
+process.once('SIGTERM', () => void service.stop().then(() => console.log('stopped')))
+if (plan.run.length > 0) await service.start({ run: plan.run })
+console.log('ready')
+if (plan.publish !== undefined) {
+  await publishCounted(service, plan.topic, plan.publish)
+  console.log('published')
+}
+if (plan.run.length === 0) await service.stop()
+
+/** The product's own face; a broken variant has to be put together by hand. */
+function serviceOf({ brokers, databaseUrl, service, relay, broken }: ParsedPlan) {
+  const options = {
+    service,
+    kafka: { driver: 'kafkajs', brokers },
+    database: { connectionString: databaseUrl },
+    relay,
+    logger: false,
+  } as const
+  return broken === undefined ? createBackbone(options) : new Assembly(options, variants[broken])
+}

@@ -1,0 +1,119 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { createBackbone, type Backbone } from '../../src/index.ts'
+import { judge, type Verdict } from './checker.ts'
+import { readDatabase, readOperations, readTopic, runTables, toLogged } from './history.ts'
+import { createKafkaTopic, endOf } from './kafka-topics.ts'
+import type { Plan } from './plan.ts'
+import { TestProcess } from './processes.ts'
+import { until } from './wait.ts'
+import { publishNext } from './workload.ts'
+
+export interface Servers {
+  readonly brokers: readonly string[]
+  /** A migrated database of the run's own. */
+  readonly databaseUrl: string
+  /** Nobody else's name. */
+  readonly topic: string
+}
+
+/** One run of the workload on real servers: programs that may be killed, and at the end the judge. */
+export class Run {
+  readonly servers: Servers
+  readonly historyPath: string
+  readonly #directory: string
+  readonly #client: Client
+  readonly #processes: TestProcess[] = []
+  readonly #publisher: Backbone
+
+  private constructor(servers: Servers) {
+    this.servers = servers
+    this.#directory = mkdtempSync(join(tmpdir(), 'trunkline-run-'))
+    this.historyPath = join(this.#directory, 'history.jsonl')
+    this.#client = new Client({ connectionString: servers.databaseUrl })
+    // A run may crash its database; whoever asks next opens anew.
+    this.#client.on('error', () => undefined)
+    this.#publisher = createBackbone({
+      service: 'judge',
+      kafka: { driver: 'kafkajs', brokers: [...servers.brokers] },
+      database: { connectionString: servers.databaseUrl },
+      logger: false,
+    })
+  }
+
+  static async begin(servers: Servers, partitions = 4): Promise<Run> {
+    const run = new Run(servers)
+    await run.#client.connect()
+    await run.#client.query(runTables)
+    await createKafkaTopic(servers.brokers, servers.topic, partitions)
+    return run
+  }
+
+  /** The service, and the consumer group, of this run's programs. */
+  get group(): string {
+    return this.servers.topic
+  }
+
+  /** Publishes without Kafka and without a relay: what `publish` promises to work. */
+  async publish(key: string, note = ''): Promise<number> {
+    return await publishNext(this.#publisher, this.servers.topic, key, { note })
+  }
+
+  /** `each` messages of every key, in turn. */
+  async publishAll(keys: readonly string[], each: number): Promise<void> {
+    for (let round = 0; round < each; round++) {
+      for (const key of keys) await this.publish(key)
+    }
+  }
+
+  /** Starts a program with this run's addresses. */
+  spawn(plan: Partial<Plan>, program = 'service'): TestProcess {
+    const { brokers, databaseUrl, topic } = this.servers
+    // A group of the run's own: its members must all read the same topics.
+    const process = new TestProcess(program, { brokers, databaseUrl, topic, service: this.group, ...plan })
+    this.#processes.push(process)
+    return process
+  }
+
+  async query(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
+    return (await this.#client.query<Record<string, unknown>>(text, values)).rows
+  }
+
+  async count(table: string): Promise<number> {
+    return Number((await this.query(`select count(*) as count from ${table}`))[0]?.['count'])
+  }
+
+  /** Resolves when the outbox is empty and the group stands at the end of the topic: nothing will move any more. */
+  async drained({ group = this.group, withinMs = 40_000 } = {}): Promise<void> {
+    await this.relayed(withinMs)
+    const end = await endOf(this.servers.brokers, this.servers.topic)
+    await until(`group "${group}" at offset sum ${end}`, async () => (await this.#position(group)) >= end, withinMs)
+  }
+
+  async relayed(withinMs = 40_000): Promise<void> {
+    await until('an empty outbox', async () => (await this.count('trunkline.outbox')) === 0, withinMs)
+  }
+
+  async judge(): Promise<Verdict> {
+    const { brokers, databaseUrl, topic } = this.servers
+    const log = toLogged(await readTopic(brokers, topic))
+    return judge({ ...(await readDatabase(databaseUrl)), log, operations: readOperations(this.historyPath) })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#processes.map((process) => process[Symbol.asyncDispose]()))
+    await this.#publisher.stop()
+    await this.#client.end().catch(() => undefined)
+    rmSync(this.#directory, { recursive: true, force: true })
+  }
+
+  async #position(group: string): Promise<number> {
+    const rows = await this.query(
+      'select coalesce(sum(next_offset), 0) as at from trunkline.consumer_position where consumer_group = $1 and topic = $2',
+      [group, this.servers.topic],
+    )
+    return Number(rows[0]?.['at'])
+  }
+}
