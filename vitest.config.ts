@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
+const house = ['test/architecture.test.ts', 'test/docs.test.ts']
+
 export default defineConfig({
   resolve: {
     // What users import is what the tests import, from the sources.
@@ -12,11 +14,14 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['./test/kit/servers.ts'],
     pool: 'forks',
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
+    projects: [
+      // The rules of the house read files only; `npm run check` asks them without a server.
+      { extends: true, test: { name: 'house', include: house } },
+      { extends: true, test: { name: 'suites', include: ['test/**/*.test.ts'], exclude: house, globalSetup: ['./test/kit/servers.ts'] } },
+    ],
   },
 })

@@ -156,7 +156,11 @@ async function feedRaw({ log, topic }: Ground, lanes: readonly (readonly (readon
   return cost
 }
 
-async function feedLane(producer: LogProducer, target: { topic: string; partition: number }, batches: readonly (readonly LogRecord[])[]): Promise<void> {
+async function feedLane(
+  producer: LogProducer,
+  target: { topic: string; partition: number },
+  batches: readonly (readonly LogRecord[])[],
+): Promise<void> {
   for (const records of batches) {
     const outcome = await producer.append(target, records)
     if (outcome.status !== 'acked') throw outcome.reason

@@ -50,7 +50,14 @@ const columns = ['bench', 'name', 'figure', 'unit', 'baseline', 'ratio', 'bar', 
 export function toTable(rows: readonly Row[]): string {
   const cells = [[...columns], ...rows.map((row) => columns.map((column) => shown(row[column])))]
   const widths = columns.map((_, index) => Math.max(...cells.map((line) => line[index]?.length ?? 0)))
-  return cells.map((line) => line.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join('  ').trimEnd()).join('\n')
+  return cells
+    .map((line) =>
+      line
+        .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }
 
 function shown(value: Row[(typeof columns)[number]]): string {

@@ -35,7 +35,8 @@ async function main(): Promise<number> {
   const names = positionals.length === 0 ? Object.keys(benches) : positionals
   const events = Number(values.events)
   const runs = Number(values.runs)
-  if (names.some((name) => benches[name] === undefined)) return refuse(`There is no bench "${names.find((name) => benches[name] === undefined)}".`)
+  if (names.some((name) => benches[name] === undefined))
+    return refuse(`There is no bench "${names.find((name) => benches[name] === undefined)}".`)
   if (!Number.isInteger(events) || events < 50_000 || events > 10_000_000) return refuse('--events must be from 50000 to 10000000.')
   if (!Number.isInteger(runs) || runs < 1 || runs > 99) return refuse('--runs must be from 1 to 99.')
 
@@ -72,7 +73,11 @@ async function surroundings(stack: Stack): Promise<string> {
   await client.end()
   const model = cpus()[0]?.model.trim() ?? 'unknown processor'
   const machine = `${cpus().length} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, shared with broker and database`
-  const versions = [`Node ${process.versions.node}`, `PostgreSQL ${rows[0]?.server_version}`, ...['kafkajs', 'pg', 'avsc'].map(packageVersion)]
+  const versions = [
+    `Node ${process.versions.node}`,
+    `PostgreSQL ${rows[0]?.server_version}`,
+    ...['kafkajs', 'pg', 'avsc'].map(packageVersion),
+  ]
   return `${machine}\n${versions.join(', ')}\n${stack.servers.map((server) => server.line).join('\n')}`
 }
 

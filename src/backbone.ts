@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { createLogger, logDiagnostics } from './adapters/pino/logger.ts'
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from './config.ts'
 import { toPublications } from './core/consume/outgoing.ts'
 import { type SubscriptionOptions, SubscriptionRegistry } from './core/consume/registry.ts'
@@ -8,7 +7,6 @@ import type { AnyContract, Outgoing } from './core/contract/contract.ts'
 import type { Transaction, TransactionOutcome } from './core/database/database.ts'
 import type { BackboneDiagnostics, DiagnosticCatalogue } from './core/diagnostics.ts'
 import type { Health } from './core/health.ts'
-import type { Logger } from './core/logger.ts'
 import type { SagaDefinition } from './core/saga/definition.ts'
 import { systemClock } from './foundation/clock.ts'
 import { Diagnostics } from './foundation/diagnostics.ts'
@@ -17,6 +15,7 @@ import { parseOptions } from './foundation/options.ts'
 import { buildDatabase } from './wiring/database.ts'
 import { Life, type Role } from './wiring/life.ts'
 import { buildLog } from './wiring/log.ts'
+import { buildLogger } from './wiring/logger.ts'
 import type { DatabaseParts, SharedParts } from './wiring/parts.ts'
 import { SagaRegistry } from './wiring/saga.ts'
 
@@ -51,9 +50,7 @@ export class Backbone {
 
   constructor(options: ParsedOptions) {
     this.service = options.service
-    const logger = loggerFrom(options)
-    if (logger !== undefined) logDiagnostics(this.diagnostics, logger)
-    this.#shared = { clock: systemClock, diagnostics: this.diagnostics, logger: logger ?? silent }
+    this.#shared = { clock: systemClock, diagnostics: this.diagnostics, logger: buildLogger(options, this.diagnostics) }
     this.#database = buildDatabase(options, this.#shared, () => this.#life.wakeRelay())
     this.#sagas = new SagaRegistry(options.service, this.#shared, this.#database)
     const log = buildLog(options, this.#shared)
@@ -75,14 +72,14 @@ export class Backbone {
   /** A second, independent reaction to the same messages, with a position of its own: `backbone.group('stock.audit')`. */
   group(name: string): { subscribe: Backbone['subscribe'] } {
     return {
-      subscribe: (contract, handler, options = {}) => this.#subscribe(name, contract, handler, options),
+      subscribe: (contract, handler, options) => this.#subscribe(name, contract, handler, options ?? {}),
     }
   }
 
-  /** Registers a saga; it runs in its own consumer group, `<service>.<saga>`. @throws ConfigurationError registered twice, or after `start` */
+  /** Registers a saga; it runs in its own consumer group, `<service>.<saga>`. @throws ConfigurationError the same version twice, or after `start` */
   saga(definition: SagaDefinition): void {
     this.#life.refuseWhenStarted(`saga('${definition.graph.name}')`)
-    this.#sagas.add(definition, this.#subscriptions)
+    this.#sagas.add(definition)
   }
 
   /**
@@ -193,18 +190,4 @@ function transactionNeeded(): PermanentError {
     'TRANSACTION_NEEDED',
     'publish needs the transaction that the message belongs to as its first argument. Use backbone.transaction(async (tx) => { … await backbone.publish(tx, message) }).',
   )
-}
-
-function loggerFrom(options: ParsedOptions): Logger | undefined {
-  if (options.logger === false) return undefined
-  return options.logger ?? createLogger(options.service, options.logLevel)
-}
-
-const silent: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  child: () => silent,
-  isLevelEnabled: () => false,
 }

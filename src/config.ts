@@ -2,7 +2,7 @@ import { Pool } from 'pg'
 import { z } from 'zod'
 import { MemoryLog } from './adapters/memory/memory-log.ts'
 import type { Logger } from './core/logger.ts'
-import { relayOptions } from './core/outbox/relay.ts'
+import { relayOptions } from './core/outbox/relay-options.ts'
 import { sagaTimerOptions } from './core/saga/timers.ts'
 import { duration } from './foundation/duration.ts'
 

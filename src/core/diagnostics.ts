@@ -30,6 +30,7 @@ export interface DiagnosticCatalogue {
   'consumer.revoked': { readonly group: string; readonly topic: string; readonly partition: number }
   'consumer.fenced': { readonly group: string; readonly topic: string; readonly partition: number; readonly position: bigint }
   'consumer.interrupted': { readonly group: string; readonly topic: string; readonly partition: number; readonly reason: string }
+  'consumer.joining': { readonly group: string; readonly reason: string }
   'consumer.restarted': { readonly group: string; readonly reason: string }
 
   'delivery.started': { readonly group: string; readonly type: string; readonly id: string; readonly attempt: number }

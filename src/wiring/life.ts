@@ -74,6 +74,7 @@ export class Life {
   }
 
   async #start(roles: readonly Role[]): Promise<void> {
+    this.#parts.sagas.subscribe(this.#parts.subscriptions)
     try {
       await this.#reachDatabase()
       if (roles.includes('consume') || roles.includes('relay')) await this.#reachLog()

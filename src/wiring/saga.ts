@@ -12,6 +12,7 @@ export class SagaRegistry {
   readonly #service: string
   readonly #parts: SharedParts & DatabaseParts<Transaction>
   readonly #store: PostgresSagaStore<Transaction>
+  readonly #definitions = new Map<string, readonly SagaDefinition[]>()
   readonly #coordinators = new Map<string, SagaCoordinator<Transaction>>()
 
   constructor(service: string, shared: SharedParts, database: DatabaseParts<Transaction>) {
@@ -20,15 +21,24 @@ export class SagaRegistry {
     this.#store = new PostgresSagaStore({ database: database.database })
   }
 
-  /** @throws ConfigurationError `SAGA_DUPLICATE` */
-  add(definition: SagaDefinition, subscriptions: SubscriptionRegistry<Transaction>): void {
+  /**
+   * Takes a saga in; an older version of it may stay registered beside the new one until its instances have ended.
+   *
+   * @throws ConfigurationError `SAGA_INVALID`: twice the same version, or its commands do not carry their replies
+   */
+  add(definition: SagaDefinition): void {
     const { name } = definition.graph
-    if (this.#coordinators.has(name)) {
-      throw new ConfigurationError('SAGA_DUPLICATE', `Saga "${name}" is registered twice. Register each saga once.`, { saga: name })
-    }
-    const coordinator = new SagaCoordinator<Transaction>({ ...this.#parts, store: this.#store }, [definition])
+    const definitions = [...(this.#definitions.get(name) ?? []), definition]
+    const coordinator = new SagaCoordinator<Transaction>({ ...this.#parts, store: this.#store }, definitions)
+    this.#definitions.set(name, definitions)
     this.#coordinators.set(name, coordinator)
-    subscriptions.add(coordinator.groupOf(this.#service), coordinator.contracts, coordinator.handler)
+  }
+
+  /** Each saga reads its starts and replies in a group of its own. */
+  subscribe(subscriptions: SubscriptionRegistry<Transaction>): void {
+    for (const coordinator of this.#coordinators.values()) {
+      subscriptions.add(coordinator.groupOf(this.#service), coordinator.contracts, coordinator.handler)
+    }
   }
 
   /**

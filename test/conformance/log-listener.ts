@@ -66,7 +66,7 @@ export class RecordingListener implements LogConsumerListener {
   }
 
   #changed(): void {
-    for (const wake of [...this.#watchers]) wake()
+    for (const wake of this.#watchers) wake()
   }
 }
 

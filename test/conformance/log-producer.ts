@@ -162,7 +162,12 @@ export function logProducerConformance(name: string, open: OpenLog): void {
       const topic = await makeTopic(driver)
       const times = [1_700_000_000_500, 1_700_000_000_000, 1_700_000_086_400]
 
-      await appended(driver.producer, topic, 0, times.map((timestampMs) => record('x', { timestampMs })))
+      await appended(
+        driver.producer,
+        topic,
+        0,
+        times.map((timestampMs) => record('x', { timestampMs })),
+      )
 
       expect((await readBack(topic, 3)).map(({ timestampMs }) => timestampMs)).toEqual(times)
     })

@@ -41,6 +41,7 @@ export class Assembly {
   readonly #subscriptions = new SubscriptionRegistry<Transaction>()
   #relay: Relay | undefined
   #consumers: Consumer<Transaction>[] = []
+  #stopped: Promise<void> | undefined
 
   constructor(options: BackboneOptions, replacements: Replacements = {}) {
     this.options = parseOptions(backboneOptions, options, 'Assembly')
@@ -87,7 +88,12 @@ export class Assembly {
     }
   }
 
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
     await Promise.all(this.#consumers.map((consumer) => consumer.stop()))
     await this.#relay?.stop()
     await this.log.producer.stop(this.options.stopTimeout)

@@ -16,7 +16,10 @@ export interface Containers {
 }
 
 const composeSchema = z.object({
-  services: z.record(z.string(), z.object({ image: z.string(), environment: z.record(z.string(), z.union([z.string(), z.number()])).optional() })),
+  services: z.record(
+    z.string(),
+    z.object({ image: z.string(), environment: z.record(z.string(), z.union([z.string(), z.number()])).optional() }),
+  ),
 })
 
 /** Runs the images of `docker-compose.yml` when a Docker daemon answers; nothing of the person's own project is touched. */
@@ -51,7 +54,9 @@ async function startKafka(
   const { GenericContainer, Wait } = await import('testcontainers')
   // The broker must know the port that clients see before it starts.
   const [port = 0] = await freePorts(1)
-  const settings = Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, String(value).replaceAll('@kafka:', '@localhost:')]))
+  const settings = Object.fromEntries(
+    Object.entries(environment).map(([name, value]) => [name, String(value).replaceAll('@kafka:', '@localhost:')]),
+  )
   const container = await new GenericContainer(image)
     .withEnvironment({ ...settings, KAFKA_ADVERTISED_LISTENERS: `INSIDE://localhost:19092,HOST://127.0.0.1:${port}` })
     .withExposedPorts({ container: 9092, host: port })

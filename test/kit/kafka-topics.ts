@@ -1,10 +1,16 @@
 import { type ITopicConfig, Kafka, logLevel } from 'kafkajs'
+import { until } from './wait.ts'
 
 /** Creates a topic and waits until it has leaders. */
 export async function createKafkaTopic(brokers: readonly string[], topic: string, numPartitions: number): Promise<void> {
   const config: ITopicConfig = { topic, numPartitions, replicationFactor: 1 }
   await withAdmin(brokers, async (admin) => {
-    await admin.createTopics({ topics: [config], waitForLeaders: true })
+    // kafkajs's own waiting gives up at the first "no such topic", which a broker may say for a moment.
+    await admin.createTopics({ topics: [config], waitForLeaders: false })
+    await until(`leaders of ${topic}`, async () => {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+      return topics[0]?.partitions.length === numPartitions && topics[0].partitions.every(({ leader }) => leader >= 0)
+    })
   })
 }
 

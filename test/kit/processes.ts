@@ -1,13 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { type Release, Watchdog } from '../../src/faces/stack/watchdog.ts'
 import { until } from './wait.ts'
 
-const living = new Set<TestProcess>()
-
-// A test that fails half-way must not leave its programs behind; frozen ones do not hear anything but SIGKILL.
-process.once('exit', () => {
-  for (const each of living) each.kill('SIGKILL')
-})
+// Whatever happens to this process, no program outlives it; a frozen one hears nothing but SIGKILL.
+const watchdog = new Watchdog()
 
 /** A program of the kit in a process of its own. */
 export class TestProcess {
@@ -24,7 +21,7 @@ export class TestProcess {
       env: { PATH: process.env['PATH'], PLAN: JSON.stringify(plan), NODE_NO_WARNINGS: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    living.add(this)
+    const charged = this.#charge(this.#child.pid)
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text))
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#errors = (this.#errors + text).slice(-8_000)
@@ -32,7 +29,7 @@ export class TestProcess {
     this.#ended = new Promise((resolve) => {
       this.#child.once('close', (code, signal) => {
         this.#running = false
-        living.delete(this)
+        void charged.then((release) => release())
         resolve({ code, signal })
       })
     })
@@ -70,6 +67,10 @@ export class TestProcess {
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill('SIGKILL')
     await this.#ended
+  }
+
+  async #charge(pid: number | undefined): Promise<Release> {
+    return pid === undefined ? () => undefined : await watchdog.chargeProcess(pid, 'SIGKILL', 0)
   }
 
   #read(text: string): void {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Client } from 'pg'
+import { Pool } from 'pg'
 import { createBackbone, type Backbone } from '../../src/index.ts'
 import { judge, type Verdict } from './checker.ts'
 import { readDatabase, readOperations, readTopic, runTables, toLogged } from './history.ts'
@@ -24,7 +24,7 @@ export class Run {
   readonly servers: Servers
   readonly historyPath: string
   readonly #directory: string
-  readonly #client: Client
+  readonly #pool: Pool
   readonly #processes: TestProcess[] = []
   readonly #publisher: Backbone
 
@@ -32,9 +32,9 @@ export class Run {
     this.servers = servers
     this.#directory = mkdtempSync(join(tmpdir(), 'trunkline-run-'))
     this.historyPath = join(this.#directory, 'history.jsonl')
-    this.#client = new Client({ connectionString: servers.databaseUrl })
-    // A run may crash its database; whoever asks next opens anew.
-    this.#client.on('error', () => undefined)
+    // A pool, because a run may crash its database: whoever asks next opens anew.
+    this.#pool = new Pool({ connectionString: servers.databaseUrl, max: 2 })
+    this.#pool.on('error', () => undefined)
     this.#publisher = createBackbone({
       service: 'judge',
       kafka: { driver: 'kafkajs', brokers: [...servers.brokers] },
@@ -45,8 +45,7 @@ export class Run {
 
   static async begin(servers: Servers, partitions = 4): Promise<Run> {
     const run = new Run(servers)
-    await run.#client.connect()
-    await run.#client.query(runTables)
+    await run.#pool.query(runTables)
     await createKafkaTopic(servers.brokers, servers.topic, partitions)
     return run
   }
@@ -78,7 +77,7 @@ export class Run {
   }
 
   async query(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
-    return (await this.#client.query<Record<string, unknown>>(text, values)).rows
+    return (await this.#pool.query<Record<string, unknown>>(text, values)).rows
   }
 
   async count(table: string): Promise<number> {
@@ -105,7 +104,7 @@ export class Run {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#processes.map((process) => process[Symbol.asyncDispose]()))
     await this.#publisher.stop()
-    await this.#client.end().catch(() => undefined)
+    await this.#pool.end()
     rmSync(this.#directory, { recursive: true, force: true })
   }
 

@@ -22,7 +22,7 @@ interface Given {
 }
 
 /** Starts the servers that every suite shares, once per run, and says which they are. */
-export default async function servers(project: TestProject): Promise<() => Promise<void>> {
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const given: Given = {
     brokers: process.env['TRUNKLINE_TEST_KAFKA_BROKERS']?.split(',').filter(Boolean),
     databaseUrl: process.env['TRUNKLINE_TEST_DATABASE_URL'] || undefined,

@@ -42,6 +42,7 @@ export function readTree(...folders: readonly string[]): SourceFile[] {
   return paths.sort().map((path) => readSource(path, readFileSync(join(root, path), 'utf8')))
 }
 
+/** By the parser of the test runner: TypeScript 7 has none that can be called, and text is too easily misread. */
 export function readSource(path: string, text: string): SourceFile {
   const found = new Findings(path, text)
   found.visit(toNode(parseAst(text, { lang: 'ts' }, path)), 0)
@@ -92,33 +93,28 @@ class Findings {
     if (isFunction(node)) this.functions.push({ name, lines: this.#linesOf(node) })
     switch (node.type) {
       case 'ImportDeclaration':
-        if (sourceOf(node) === 'process' || sourceOf(node) === 'node:process') this.readsEnvironment ||= /\benv\b/.test(this.#textOf(node))
-        return this.#import(sourceOf(node), importsTypesOnly(fields))
-      case 'ExportAllDeclaration':
-        this.exportsEverything = true
-        return this.#import(sourceOf(node), fields['exportKind'] === 'type')
       case 'ExportNamedDeclaration':
-        return this.#import(sourceOf(node), importsTypesOnly(fields))
-      case 'ExportDefaultDeclaration':
-        this.exportsDefault = true
-        return
+      case 'ExportAllDeclaration':
+        this.#import(sourceOf(node), importsTypesOnly(fields))
+        this.exportsEverything ||= node.type === 'ExportAllDeclaration'
+        break
       case 'ImportExpression':
       case 'TSImportType':
-        return this.#import(sourceOf(node), node.type === 'TSImportType')
+        this.#import(sourceOf(node), node.type === 'TSImportType')
+        break
       case 'CallExpression':
-        return this.#require(fields)
+        this.#require(fields)
+        break
+      case 'ExportDefaultDeclaration':
+        this.exportsDefault = true
+        break
       case 'AwaitExpression':
         this.awaitsAtTopLevel ||= depth === 0
-        return
+        break
       case 'ForOfStatement':
         this.awaitsAtTopLevel ||= depth === 0 && fields['await'] === true
-        return
-      case 'MemberExpression':
-        this.readsEnvironment ||= /^process(\?\.|\.)env$|^process\[['"]env['"]\]$/.test(this.#textOf(node))
-        return
-      case 'VariableDeclarator':
-        this.readsEnvironment ||= /^\{[^}]*\benv\b[^}]*\}\s*=\s*process$/.test(this.#textOf(node))
     }
+    this.readsEnvironment ||= readsEnvironment(node, this.#textOf(node))
   }
 
   #require(call: SyntaxNode['fields']): void {
@@ -142,6 +138,20 @@ class Findings {
 
   #textOf(node: SyntaxNode): string {
     return this.#text.slice(node.start, node.end)
+  }
+}
+
+/** By name, by a member, or taken apart. */
+function readsEnvironment(node: SyntaxNode, text: string): boolean {
+  switch (node.type) {
+    case 'ImportDeclaration':
+      return /^(node:)?process$/.test(sourceOf(node) ?? '') && /\benv\b/.test(text)
+    case 'MemberExpression':
+      return /^process(\?\.|\.)env$|^process\[['"]env['"]\]$/.test(text)
+    case 'VariableDeclarator':
+      return /^\{[^}]*\benv\b[^}]*\}\s*=\s*process$/.test(text)
+    default:
+      return false
   }
 }
 

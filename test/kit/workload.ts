@@ -48,15 +48,17 @@ export interface PublishPlan {
 }
 
 /**
- * Publishes to the keys in turn and notes what it was told about each transaction.
+ * Publishes to the keys in turn, until so many transactions were told "ok", and notes what it was told about each.
  *
  * A transaction that failed is not run again; its operation stays noted as failed, and must not have committed.
  */
 export async function publishCounted(service: Publishing, topic: string, { messages, keys, historyPath }: PublishPlan): Promise<void> {
-  for (let index = 0; index < messages; index++) {
+  for (let published = 0; published < messages; ) {
     const operation = randomUUID()
-    const outcome = await outcomeOf(() => publishNext(service, topic, keys[index % keys.length] ?? 'a', { operation }))
+    const outcome = await outcomeOf(() => publishNext(service, topic, keys[published % keys.length] ?? 'a', { operation }))
     noteOperation(historyPath, { operation, outcome })
+    if (outcome === 'ok') published++
+    else await pause(50)
   }
 }
 

@@ -15,7 +15,7 @@ async function consumerDies(at: FailpointName, broken?: Variant) {
   const effectsAtDeath = await run.count('effect')
   run.spawn({ run: ['relay', 'consume'], ...variant })
   await run.drained()
-  return { signal, fired: first.fired(at), effectsAtDeath: effectsAtDeath, ...(await run.judge()) }
+  return { signal, fired: first.fired(at), effectsAtDeath, ...(await run.judge()) }
 }
 
 describe.concurrent('G2, G3, G4: the consumer is killed', () => {

@@ -22,8 +22,8 @@ const READING_MS = 30_000
 const QUIET_MS = 60_000
 /** By all groups of the service together; the saga of `orders` is a group of its own. */
 const topicsRead = { orders: 5, stock: 2, payments: 1 }
-/** Between two orders: 60 a second, some 500 messages. */
-const PACE_MS = 16
+/** Between two orders: 40 a second, some 350 messages. */
+const PACE_MS = 25
 
 /** @returns whether everything adds up */
 export async function runDemo(options: DemoOptions): Promise<boolean> {
@@ -148,7 +148,12 @@ async function plant(world: World, shop: Backbone, seed: number): Promise<Plante
  *
  * @returns when each order's transaction was committed, milliseconds since the epoch
  */
-async function placeAll(shop: Backbone, orders: readonly Order[], signal: AbortSignal, halfWay: () => Promise<void>): Promise<Map<string, number>> {
+async function placeAll(
+  shop: Backbone,
+  orders: readonly Order[],
+  signal: AbortSignal,
+  halfWay: () => Promise<void>,
+): Promise<Map<string, number>> {
   const progress = new Progress('orders placed', orders.length)
   const committedAt = new Map<string, number>()
   const started = performance.now()

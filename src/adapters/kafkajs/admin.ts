@@ -64,7 +64,10 @@ export class KafkajsAdmin implements LogAdmin {
     const client = await this.#client?.catch(() => undefined)
     this.#client = undefined
     if (client === undefined) return
-    await endsWithin(client.disconnect().catch(() => undefined), CLOSE_MS)
+    await endsWithin(
+      client.disconnect().catch(() => undefined),
+      CLOSE_MS,
+    )
     client.destroy('The admin client was closed.')
   }
 

@@ -203,7 +203,10 @@ function requireApi(broker: Broker, api: { key: number; version: number }, name:
 }
 
 function tooOld(api: string, since: string): ConfigurationError {
-  return new ConfigurationError('KAFKA_TOO_OLD', `The broker's ${api} is older than Kafka ${since}, which is the oldest that works. Upgrade the cluster.`)
+  return new ConfigurationError(
+    'KAFKA_TOO_OLD',
+    `The broker's ${api} is older than Kafka ${since}, which is the oldest that works. Upgrade the cluster.`,
+  )
 }
 
 function noLeader(target: TopicPartition): TransientError {

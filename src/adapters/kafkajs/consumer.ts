@@ -1,26 +1,25 @@
 import type { LogAdmin } from '../../core/broker/log-admin.ts'
 import type { LogConsumer, LogConsumerListener } from '../../core/broker/log-consumer.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
-import type { Logger } from '../../core/logger.ts'
 import { backoffMs } from '../../foundation/backoff.ts'
 import { systemClock } from '../../foundation/clock.ts'
 import { ConfigurationError, messageOf, TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { type KafkaAddress, KafkajsClient } from './client.ts'
 import { mapError, topicMissing } from './errors.ts'
-import { Membership, MEMBERSHIP_RETRY } from './membership.ts'
+import { MEMBERSHIP_RETRY, Membership } from './membership.ts'
 
 export interface KafkajsConsumerParts {
   readonly address: KafkaAddress
   /** Asked for topics and ranges; not closed by the consumer. */
   readonly admin: LogAdmin
-  readonly logger?: Logger
   readonly diagnostics?: BackboneDiagnostics
 }
 
 const BACKOFF = { minMs: 200, maxMs: 2_000 }
 /** A membership that lived so long was healthy: the next trouble starts with a short backoff again. */
 const HEALTHY_MS = 30_000
+const QUIET_ATTEMPTS = 5
 
 /** Reads topics as a member of a group, through kafkajs, and replaces kafkajs's consumer whenever it gives up. */
 export class KafkajsConsumer implements LogConsumer {
@@ -79,19 +78,20 @@ export class KafkajsConsumer implements LogConsumer {
       } catch (error) {
         if (signal.aborted) return
         if (systemClock.monotonic() - started > HEALTHY_MS) attempt = 1
-        if (this.#isFatal(error, listener)) return
+        if (this.#isFatal(error, listener, attempt)) return
         await systemClock.sleep(backoffMs(attempt, BACKOFF), signal)
       }
     }
   }
 
   /** Says loudly what went wrong. @returns whether trying again is of no use */
-  #isFatal(error: unknown, listener: LogConsumerListener): boolean {
+  #isFatal(error: unknown, listener: LogConsumerListener, attempt: number): boolean {
     const mapped = mapError(error, this.#parts.address.brokers)
     this.#lastError = mapped
     const reason = messageOf(mapped)
-    this.#parts.diagnostics?.emit('consumer.restarted', { group: this.#group, reason })
-    this.#parts.logger?.warn({ group: this.#group, topics: this.#topics, code: mapped.code }, `The consumer of "${this.#group}" starts anew: ${reason}`)
+    // A cluster that has just started loads its coordinator first: nobody need be woken for that.
+    const isStarting = !this.#hasJoined && attempt <= QUIET_ATTEMPTS && mapped instanceof TransientError
+    this.#parts.diagnostics?.emit(isStarting ? 'consumer.joining' : 'consumer.restarted', { group: this.#group, reason })
     if (!(mapped instanceof ConfigurationError)) return false
     if (this.#hasJoined) listener.onFailure(mapped)
     else this.#joined.reject(mapped)

@@ -1,28 +1,30 @@
-let tables: readonly Int32Array[] | undefined
+const POLYNOMIAL = 0x82f63b78
+const STEP = 8
+let table: Int32Array | undefined
 
 /**
  * CRC-32C (Castagnoli), which Kafka puts on each batch; `node:zlib` has only CRC-32.
  *
- * Eight bytes a step: measured 3 times kafkajs's table of one byte a step.
+ * Eight bytes a step, where kafkajs takes one.
  */
 export function crc32c(data: Uint8Array, start = 0, end: number = data.length): number {
-  const [t0, t1, t2, t3, t4, t5, t6, t7] = (tables ??= buildTables())
-  if (!t0 || !t1 || !t2 || !t3 || !t4 || !t5 || !t6 || !t7) return 0
+  table ??= buildTable()
+  const t = table
   let crc = -1
   let at = start
-  for (const last = end - 8; at <= last; at += 8) {
+  for (const last = end - STEP; at <= last; at += STEP) {
     const low = crc ^ (byte(data, at) | (byte(data, at + 1) << 8) | (byte(data, at + 2) << 16) | (byte(data, at + 3) << 24))
     crc =
-      entry(t7, low & 0xff) ^
-      entry(t6, (low >>> 8) & 0xff) ^
-      entry(t5, (low >>> 16) & 0xff) ^
-      entry(t4, low >>> 24) ^
-      entry(t3, byte(data, at + 4)) ^
-      entry(t2, byte(data, at + 5)) ^
-      entry(t1, byte(data, at + 6)) ^
-      entry(t0, byte(data, at + 7))
+      entry(t, 7, low & 0xff) ^
+      entry(t, 6, (low >>> 8) & 0xff) ^
+      entry(t, 5, (low >>> 16) & 0xff) ^
+      entry(t, 4, low >>> 24) ^
+      entry(t, 3, byte(data, at + 4)) ^
+      entry(t, 2, byte(data, at + 5)) ^
+      entry(t, 1, byte(data, at + 6)) ^
+      entry(t, 0, byte(data, at + 7))
   }
-  for (; at < end; at++) crc = entry(t0, (crc ^ byte(data, at)) & 0xff) ^ (crc >>> 8)
+  for (; at < end; at++) crc = entry(t, 0, (crc ^ byte(data, at)) & 0xff) ^ (crc >>> 8)
   return (crc ^ -1) >>> 0
 }
 
@@ -30,20 +32,21 @@ function byte(data: Uint8Array, index: number): number {
   return data[index] ?? 0
 }
 
-function entry(table: Int32Array, index: number): number {
-  return table[index] ?? 0
+/** What a byte contributes when `distance` more bytes follow in the step. */
+function entry(values: Int32Array, distance: number, value: number): number {
+  return values[distance * 256 + value] ?? 0
 }
 
-function buildTables(): readonly Int32Array[] {
-  const first = Int32Array.from({ length: 256 }, (_, value) => {
+function buildTable(): Int32Array {
+  const values = new Int32Array(STEP * 256)
+  for (let value = 0; value < 256; value++) {
     let crc = value
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1
-    return crc
-  })
-  const built = [first]
-  for (let depth = 1; depth < 8; depth++) {
-    const previous = built[depth - 1] ?? first
-    built.push(previous.map((crc) => entry(first, crc & 0xff) ^ (crc >>> 8)))
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1
+    values[value] = crc
   }
-  return built
+  for (let index = 256; index < values.length; index++) {
+    const nearer = values[index - 256] ?? 0
+    values[index] = entry(values, 0, nearer & 0xff) ^ (nearer >>> 8)
+  }
+  return values
 }

@@ -38,14 +38,14 @@ export interface RequestQueue {
   readonly inflight: ReadonlyMap<number, InFlightRequest>
   requestTimeoutIntervalId?: NodeJS.Timeout
   isConnected(): boolean
-  scheduleCheckPendingRequests(): void
-  scheduleRequestTimeoutCheck(): void
+  scheduleCheckPendingRequests: () => void
+  scheduleRequestTimeoutCheck: () => void
   destroy(): void
 }
 
 export interface ConnectionPool {
   readonly pool: readonly { readonly requestQueue: RequestQueue }[]
-  send<Reply>(request: ProtocolRequest<Reply>): Promise<unknown>
+  send: <Reply>(request: ProtocolRequest<Reply>) => Promise<unknown>
 }
 
 export interface Broker {
@@ -67,7 +67,7 @@ export interface TopicMetadata {
 }
 
 export interface Cluster {
-  readonly connectionPoolBuilder: { build(destination?: object): Promise<ConnectionPool> }
+  readonly connectionPoolBuilder: { build: (destination?: object) => Promise<ConnectionPool> }
   readonly brokerPool: {
     readonly metadata: { readonly topicMetadata: readonly TopicMetadata[] } | null
     readonly brokers: Readonly<Record<string, Broker>>

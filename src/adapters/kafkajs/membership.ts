@@ -98,7 +98,10 @@ export class Membership implements PartitionFetcher {
     await endsWithin(this.#revokeAll(), left())
     if (this.#committer !== undefined) await endsWithin(this.#committer.flush(), left())
     this.#committer?.close()
-    await endsWithin(this.#consumer.disconnect().catch(() => undefined), left())
+    await endsWithin(
+      this.#consumer.disconnect().catch(() => undefined),
+      left(),
+    )
     this.#parts.client.destroy('The consumer was stopped.')
     this.#ended.resolve()
   }
@@ -184,7 +187,8 @@ export class Membership implements PartitionFetcher {
     this.#ended.reject(mapError(payload.error, this.#parts.client.addresses))
   }
 
-  async #take({ batch, resolveOffset }: EachBatchPayload): Promise<void> {
+  async #take(payload: EachBatchPayload): Promise<void> {
+    const { batch } = payload
     const owned = this.#ownedOf(batch)
     if (owned === undefined) return
     // Our decoder made these records (fetch-response.ts), and kafkajs carries them as they are.
@@ -193,13 +197,11 @@ export class Membership implements PartitionFetcher {
     if (last === undefined) return
     const fetchedOffset = BigInt(Reflect.get(batch, 'fetchedOffset'))
     const taken = owned.buffer.offer({ fetchedOffset, lastOffset: BigInt(batch.lastOffset()), records })
-    if (taken) resolveOffset(String(last.offset))
+    if (taken) payload.resolveOffset(String(last.offset))
   }
 
   async #commit(offsets: readonly PartitionOffset[]): Promise<void> {
-    await this.#consumer.commitOffsets(
-      offsets.map(({ topic, partition, next }) => ({ topic, partition, offset: String(next) })),
-    )
+    await this.#consumer.commitOffsets(offsets.map(({ topic, partition, next }) => ({ topic, partition, offset: String(next) })))
   }
 
   #ownedOf({ topic, partition }: TopicPartition): OwnedPartition | undefined {

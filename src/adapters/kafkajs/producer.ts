@@ -1,5 +1,5 @@
-import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import type { AppendOutcome, LogProducer, LogRecord, TopicPartition } from '../../core/broker/log-producer.ts'
+import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import { backoffMs } from '../../foundation/backoff.ts'
 import { systemClock } from '../../foundation/clock.ts'
 import { ConfigurationError, messageOf, TransientError, type TrunklineError } from '../../foundation/errors.ts'

@@ -48,10 +48,7 @@ interface BatchHeader {
  * Removes from kafkajs: a call stack overflow at about 120,000 records (`push(...batch)`), unbounded inflation, aborted
  * records shown after a record whose key is four zero bytes, and one fetch per offset through what compaction left empty.
  */
-export async function decodeRecords(
-  bytes: Buffer,
-  aborted: readonly AbortedTransaction[],
-): Promise<(ConsumedRecord | Placeholder)[]> {
+export async function decodeRecords(bytes: Buffer, aborted: readonly AbortedTransaction[]): Promise<(ConsumedRecord | Placeholder)[]> {
   const records: (ConsumedRecord | Placeholder)[] = []
   const filter = new AbortedFilter(aborted)
   const reader = new ByteReader(bytes)

@@ -5,12 +5,12 @@ import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import type { Clock } from '../../foundation/clock.ts'
 import { messageOf, TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import type { MemoryCluster } from './memory-cluster.ts'
 import type { GroupMember, MemoryGroup } from './memory-group.ts'
-import type { MemoryLog } from './memory-log.ts'
 import { type MemoryPartition, type MemoryTopic, topicMissing } from './memory-topic.ts'
 
 export interface MemoryConsumerParts {
-  readonly log: MemoryLog
+  readonly cluster: MemoryCluster
   readonly clock: Clock
   readonly diagnostics: BackboneDiagnostics | undefined
 }
@@ -32,14 +32,14 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
     this.#parts = parts
     this.#name = group
     this.#topics = topics
-    this.#group = parts.log.group(group)
+    this.#group = parts.cluster.group(group)
   }
 
   async start(listener: LogConsumerListener, signal: AbortSignal): Promise<void> {
     if (this.#listener !== undefined) return
-    await this.#parts.log.hasTopics(this.#topics, AbortSignal.any([signal, this.#abort.signal]))
+    await this.#parts.cluster.hasTopics(this.#topics, AbortSignal.any([signal, this.#abort.signal]))
     if (this.#abort.signal.aborted) throw new TransientError('STOPPED', 'The consumer was stopped before it had joined its group.')
-    const missing = this.#topics.find((topic) => this.#parts.log.topic(topic) === undefined)
+    const missing = this.#topics.find((topic) => this.#parts.cluster.topic(topic) === undefined)
     if (missing !== undefined) throw topicMissing(missing)
     this.#listener = listener
     this.#group.join(this, this.#partitions())
@@ -63,9 +63,9 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
   }
 
   #own(target: TopicPartition): void {
-    const { log, clock, diagnostics } = this.#parts
-    const topic = log.topic(target.topic)
-    const partition = log.partition(target)
+    const { cluster, clock, diagnostics } = this.#parts
+    const topic = cluster.topic(target.topic)
+    const partition = cluster.partition(target)
     if (topic === undefined || partition === undefined || this.#listener === undefined) return
     const key = keyOf(target)
     const reader = new PartitionReader({
@@ -101,7 +101,7 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
 
   #partitions(): TopicPartition[] {
     return this.#topics.flatMap((topic) => {
-      const count = this.#parts.log.topic(topic)?.partitions.length ?? 0
+      const count = this.#parts.cluster.topic(topic)?.partitions.length ?? 0
       return Array.from({ length: count }, (_, partition) => ({ topic, partition }))
     })
   }

@@ -1,13 +1,14 @@
 import type { LogAdmin } from '../../core/broker/log-admin.ts'
+import type { PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { LogDriver } from '../../core/broker/log-driver.ts'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { TopicSpec } from '../../core/broker/topic-plan.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import { type Clock, systemClock } from '../../foundation/clock.ts'
+import { MemoryCluster } from './memory-cluster.ts'
 import { MemoryConsumer } from './memory-consumer.ts'
-import { MemoryGroup } from './memory-group.ts'
 import { MemoryProducer } from './memory-producer.ts'
-import { type MemoryPartition, MemoryTopic, topicMissing } from './memory-topic.ts'
+import { topicMissing } from './memory-topic.ts'
 
 export interface MemoryDriverParts {
   readonly diagnostics?: BackboneDiagnostics
@@ -21,78 +22,45 @@ export interface MemoryDriverParts {
  * default limit, members of a group share partitions, and a rebalance ends every assignment.
  */
 export class MemoryLog {
-  readonly #topics = new Map<string, MemoryTopic>()
-  readonly #groups = new Map<string, MemoryGroup>()
-  readonly #waiting = new Set<() => void>()
+  readonly #cluster = new MemoryCluster()
 
   /** The ports of one user of this log. */
   driver(parts: MemoryDriverParts = {}): LogDriver {
-    const clock = parts.clock ?? systemClock
+    const cluster = this.#cluster
+    const consumerParts = { cluster, clock: parts.clock ?? systemClock, diagnostics: parts.diagnostics }
     return {
-      producer: new MemoryProducer(this),
-      consumers: { consumer: (group, topics) => new MemoryConsumer({ log: this, clock, diagnostics: parts.diagnostics }, group, topics) },
-      admin: new MemoryAdmin(this),
+      producer: new MemoryProducer(cluster),
+      consumers: { consumer: (group, topics) => new MemoryConsumer(consumerParts, group, topics) },
+      admin: new MemoryAdmin(cluster),
     }
   }
 
-  topic(name: string): MemoryTopic | undefined {
-    return this.#topics.get(name)
-  }
-
-  /** @returns whether there was none of that name */
-  createTopic({ name, partitions }: TopicSpec): boolean {
-    if (this.#topics.has(name)) return false
-    this.#topics.set(name, new MemoryTopic(partitions))
-    for (const wake of [...this.#waiting]) wake()
-    return true
-  }
-
-  partition({ topic, partition }: TopicPartition): MemoryPartition | undefined {
-    return this.#topics.get(topic)?.partitions[partition]
-  }
-
-  group(name: string): MemoryGroup {
-    const group = this.#groups.get(name) ?? new MemoryGroup()
-    this.#groups.set(name, group)
-    return group
-  }
-
-  /** Resolves when all of these exist, or when the signal aborts. */
-  async hasTopics(names: readonly string[], signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && names.some((name) => !this.#topics.has(name))) {
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          this.#waiting.delete(wake)
-          signal.removeEventListener('abort', wake)
-          resolve()
-        }
-        this.#waiting.add(wake)
-        signal.addEventListener('abort', wake)
-      })
-    }
+  /** @returns the next offset that is committed to a group; `undefined` when there is none */
+  committed(group: string, partition: TopicPartition): bigint | undefined {
+    return this.#cluster.group(group).committed(partition)
   }
 }
 
 class MemoryAdmin implements LogAdmin {
-  readonly #log: MemoryLog
+  readonly #cluster: MemoryCluster
 
-  constructor(log: MemoryLog) {
-    this.#log = log
+  constructor(cluster: MemoryCluster) {
+    this.#cluster = cluster
   }
 
   async partitionsOf(topic: string): Promise<number | undefined> {
-    return this.#log.topic(topic)?.partitions.length
+    return this.#cluster.topic(topic)?.partitions.length
   }
 
-  async rangeOf(target: TopicPartition) {
-    const topic = this.#log.topic(target.topic)
-    const partition = this.#log.partition(target)
+  async rangeOf(target: TopicPartition): Promise<PartitionRange> {
+    const topic = this.#cluster.topic(target.topic)
+    const partition = this.#cluster.partition(target)
     if (topic === undefined || partition === undefined) throw topicMissing(target.topic)
     return topic.rangeOf(partition)
   }
 
   async createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]> {
-    return specs.filter((spec) => this.#log.createTopic(spec)).map(({ name }) => name)
+    return specs.filter((spec) => this.#cluster.createTopic(spec)).map(({ name }) => name)
   }
 
   async brokers(): Promise<readonly number[]> {

@@ -1,6 +1,6 @@
 import type { AppendOutcome, LogProducer, LogRecord, TopicPartition } from '../../core/broker/log-producer.ts'
 import { ConfigurationError, PermanentError, TransientError } from '../../foundation/errors.ts'
-import type { MemoryLog } from './memory-log.ts'
+import type { MemoryCluster } from './memory-cluster.ts'
 import { topicMissing } from './memory-topic.ts'
 
 /** Kafka's default `message.max.bytes`, which limits a batch, not a record. */
@@ -9,19 +9,20 @@ const BATCH_OVERHEAD = 61
 const RECORD_OVERHEAD = 12
 
 export class MemoryProducer implements LogProducer {
-  readonly #log: MemoryLog
+  readonly #cluster: MemoryCluster
   #stopped = false
 
-  constructor(log: MemoryLog) {
-    this.#log = log
+  constructor(cluster: MemoryCluster) {
+    this.#cluster = cluster
   }
 
   async start(): Promise<void> {}
 
   async append(target: TopicPartition, records: readonly LogRecord[]): Promise<AppendOutcome> {
     if (this.#stopped) return refused('cluster', new TransientError('STOPPED', 'The producer was stopped; the batch was not sent.'))
-    if (records.length === 0) return refused('cluster', new ConfigurationError('BATCH_EMPTY', 'An empty batch cannot be appended. Leave it out.'))
-    const partition = this.#log.partition(target)
+    if (records.length === 0)
+      return refused('cluster', new ConfigurationError('BATCH_EMPTY', 'An empty batch cannot be appended. Leave it out.'))
+    const partition = this.#cluster.partition(target)
     if (partition === undefined) return refused('topic', topicMissing(target.topic))
     const bytes = sizeOf(records)
     if (bytes > BATCH_BYTES_MAX) return refused('record', tooLarge(target, bytes))

@@ -38,7 +38,7 @@ export class MemoryPartition {
         timestampMs,
       })
     }
-    for (const wake of [...this.#waiting]) wake()
+    for (const wake of this.#waiting) wake()
     return baseOffset
   }
 

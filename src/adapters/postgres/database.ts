@@ -98,6 +98,8 @@ export class PostgresDatabase implements Database<Transaction> {
 
   /** The last statements and COMMIT leave in one write; if the statements fail, the tag of COMMIT says so. */
   async #commitAtOnce(client: PoolClient, transaction: OpenTransaction, last: Promise<unknown>): Promise<void> {
+    // What has not sent a statement by now has nothing that would fail the COMMIT: if it failed, there must be none.
+    if (!transaction.busy) await last
     transaction.close()
     this.#parts.diagnostics.emit('transaction.committing', { transactionId: undefined })
     const [statements, committed] = await Promise.allSettled([last, sendCommit(client)])

@@ -1,7 +1,10 @@
 import { Client, type ClientConfig } from 'pg'
 import type { Database } from '../../core/database/database.ts'
 import type { OutboxAppender, OutboxRow, OutboxStore, OutboxStoreFactory, Pass, PendingRow, Term } from '../../core/outbox/outbox-store.ts'
+import { endsWithin } from '../../foundation/service.ts'
 import { mapDatabaseError } from './errors.ts'
+
+const CLOSE_DEADLINE_MS = 2_000
 
 /** The write side: one statement in somebody's transaction. */
 export class PostgresOutboxAppender<Tx> implements OutboxAppender<Tx> {
@@ -146,7 +149,10 @@ class PostgresOutboxStore implements OutboxStore {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([this.#reader.end(), this.#remover.end()])
+    const clients = [this.#reader, this.#remover]
+    const ended = Promise.allSettled(clients.map((client) => client.end()))
+    // A server that cannot be reached does not say goodbye either.
+    if (!(await endsWithin(ended, CLOSE_DEADLINE_MS))) for (const client of clients) client.connection.stream.destroy()
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: rows of our own statements; each caller names the columns it selected

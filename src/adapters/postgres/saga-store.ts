@@ -11,17 +11,22 @@ export class PostgresSagaStore<Tx> implements SagaStore<Tx> {
   }
 
   async insert(tx: Tx, starts: readonly SagaChange[]): Promise<ReadonlySet<string>> {
-    const { rows } = await this.#database.queryable(tx).query(insertSql, [
-      starts.map(({ saga }) => saga.instance.id),
-      starts.map(({ saga }) => saga.saga),
-      starts.map(({ saga }) => saga.definitionVersion),
-      starts.map(({ saga }) => saga.graphHash),
-      starts.map(({ saga }) => saga.instance.key),
-      starts.map(({ saga }) => saga.correlationId),
-      ...changing(starts),
-    ])
+    const { rows } = await this.#database
+      .queryable(tx)
+      .query(insertSql, [
+        starts.map(({ saga }) => saga.instance.id),
+        starts.map(({ saga }) => saga.saga),
+        starts.map(({ saga }) => saga.definitionVersion),
+        starts.map(({ saga }) => saga.graphHash),
+        starts.map(({ saga }) => saga.instance.key),
+        starts.map(({ saga }) => saga.correlationId),
+        ...changing(starts),
+      ])
     const inserted = new Set(rows.map((row) => String(row['id'])))
-    await this.#writeHistory(tx, starts.filter(({ saga }) => inserted.has(saga.instance.id)))
+    await this.#writeHistory(
+      tx,
+      starts.filter(({ saga }) => inserted.has(saga.instance.id)),
+    )
     return inserted
   }
 
@@ -63,13 +68,15 @@ export class PostgresSagaStore<Tx> implements SagaStore<Tx> {
       history.map((entry, index) => ({ ...entry, id: saga.instance.id, seq: saga.version - history.length + index + 1 })),
     )
     if (entries.length === 0) return
-    await this.#database.queryable(tx).query(historySql, [
-      entries.map((entry) => entry.id),
-      entries.map((entry) => entry.seq),
-      entries.map((entry) => entry.status),
-      entries.map((entry) => JSON.stringify(entry.input)),
-      entries.map((entry) => JSON.stringify(entry.effects)),
-    ])
+    await this.#database
+      .queryable(tx)
+      .query(historySql, [
+        entries.map((entry) => entry.id),
+        entries.map((entry) => entry.seq),
+        entries.map((entry) => entry.status),
+        entries.map((entry) => JSON.stringify(entry.input)),
+        entries.map((entry) => JSON.stringify(entry.effects)),
+      ])
   }
 }
 
@@ -94,7 +101,7 @@ function toStored(row: Readonly<Record<string, unknown>>): StoredSaga {
       id: String(row['id']),
       key: String(row['business_key']),
       status: row['status'] as StoredSaga['instance']['status'],
-      reason: row['reason'] === null ? null : String(row['reason']),
+      reason: row['reason'] as string | null,
       state: stateFromJson(String(row['state'])),
       steps,
     },

@@ -1,5 +1,5 @@
-import type { TopicPartition } from './log-producer.ts'
 import type { PartitionRange } from './log-consumer.ts'
+import type { TopicPartition } from './log-producer.ts'
 import type { TopicSpec } from './topic-plan.ts'
 
 /** Asks the cluster about topics and creates them. */

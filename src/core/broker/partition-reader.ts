@@ -112,5 +112,8 @@ function wentBack(partition: TopicPartition, first: bigint, next: bigint): Perma
 }
 
 function tookNothing(partition: TopicPartition, first: bigint): PermanentError {
-  return new PermanentError('BATCH_NOT_TAKEN', `The listener of ${partition.topic}/${partition.partition} took no record at offset ${first}.`)
+  return new PermanentError(
+    'BATCH_NOT_TAKEN',
+    `The listener of ${partition.topic}/${partition.partition} took no record at offset ${first}.`,
+  )
 }

@@ -1,4 +1,4 @@
-import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
+import { isTrunklineError } from '../../foundation/errors.ts'
 import { Loop, type Service } from '../../foundation/service.ts'
 import type { LogAdmin } from '../broker/log-admin.ts'
 import type {
@@ -109,6 +109,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   }
 
   async onBatch(batch: ConsumedBatch, signal: AbortSignal): Promise<bigint> {
+    const { diagnostics } = this.#parts
     const held = this.#held.get(nameOf(batch))
     const first = batch.records[0]?.offset ?? 0n
     if (held === undefined) return first
@@ -121,7 +122,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
       }
     } catch (error) {
       if (!signal.aborted) {
-        this.#report(held, error)
+        if (isTrunklineError(error, 'POSITION_FENCED')) diagnostics.emit('consumer.fenced', { ...placeOf(held), position: held.next })
         throw error
       }
     }
@@ -155,12 +156,6 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
       message: `Retention removed offsets ${held.next} to ${earliest - 1n} of ${held.topic}/${held.partition} while group "${held.group}" was reading. It goes on at ${found}.`,
       details: { position: String(held.next), earliest: String(earliest), found: String(found) },
     })
-  }
-
-  #report(held: HeldPartition, error: unknown): void {
-    const { diagnostics } = this.#parts
-    if (isTrunklineError(error, 'POSITION_FENCED')) diagnostics.emit('consumer.fenced', { ...placeOf(held), position: held.next })
-    else diagnostics.emit('consumer.interrupted', { ...placeOf(held), reason: isTrunklineError(error) ? error.message : messageOf(error) })
   }
 }
 

@@ -24,6 +24,7 @@ const reserved = new Set([
   'sagastep',
   'commandid',
   'actionid',
+  'refusedby',
 ])
 
 /**

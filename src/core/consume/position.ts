@@ -1,3 +1,4 @@
+import type { LogAdmin } from '../broker/log-admin.ts'
 import type { PartitionRange } from '../broker/log-consumer.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { IncidentLog } from '../incident.ts'
@@ -6,6 +7,7 @@ import type { GroupPartition, Position, PositionStore } from './position-store.t
 
 export interface PositionParts<Tx> {
   readonly positions: PositionStore<Tx>
+  readonly admin: LogAdmin
   readonly incidents: IncidentLog
   readonly diagnostics: BackboneDiagnostics
 }
@@ -18,7 +20,9 @@ export interface PositionParts<Tx> {
  */
 export async function takePartition<Tx>(parts: PositionParts<Tx>, place: GroupPartition, range: PartitionRange): Promise<HeldPartition> {
   const position = await parts.positions.take(place, { offset: range.earliest, topicId: range.topicId })
-  const next = await withinLog(parts, place, position, range)
+  // Whoever held it may have gone on since the range was read; from now on it cannot.
+  const current = position.nextOffset > range.latest ? await parts.admin.rangeOf(place) : range
+  const next = await withinLog(parts, place, position, current)
   parts.diagnostics.emit('consumer.assigned', { ...placeOf(place), position: next })
   return { ...placeOf(place), epoch: position.epoch, next }
 }

@@ -1,5 +1,6 @@
 import { ContractError, isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import { inboxId, nameId } from '../../foundation/ids.ts'
+import { HEADER_BYTES_MAX, HEADERS_MAX } from '../broker/header-bytes.ts'
 import type { ConsumedRecord } from '../broker/log-consumer.ts'
 import type { TopicPartition } from '../broker/log-producer.ts'
 import { decodePayload } from '../contract/codec.ts'
@@ -29,6 +30,7 @@ export function routeRecord<Tx>(
 ): Routed<Tx> {
   let envelope: Envelope
   try {
+    refuseHeaderFlood(record)
     envelope = fromHeaders(record.headers, record.value, record.timestampMs)
   } catch (error) {
     return unreadable(recordId(place, record.offset), 'unknown', error)
@@ -68,6 +70,16 @@ function decode<Tx>(envelope: Envelope, name: string, record: ConsumedRecord, su
 function unreadable<Tx>(id: string, type: string, error: unknown): Routed<Tx> {
   const code = isTrunklineError(error) ? error.code : 'UNREADABLE'
   return { kind: 'unreadable', inboxId: id, type, code, reason: messageOf(error) }
+}
+
+/** Kafka has no limit; a record beyond ours is nobody's message. */
+function refuseHeaderFlood({ headers }: ConsumedRecord): void {
+  const bytes = headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+  if (headers.length <= HEADERS_MAX && bytes <= HEADER_BYTES_MAX) return
+  throw new ContractError(
+    'HEADERS_TOO_LARGE',
+    `The record has more than ${HEADERS_MAX} headers or ${HEADER_BYTES_MAX} bytes of them. Its producer must carry that in the value.`,
+  )
 }
 
 /** A record that says nothing about itself is known by where it stands. */

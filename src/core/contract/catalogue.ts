@@ -62,7 +62,9 @@ export function loadCatalogue(dir: string): ContractCatalogue {
   for (const file of files) {
     if (file.routing === null) continue
     const replyContracts = repliesIn(catalogue, file.routing.replies)
-    catalogue.add(contract({ name: file.name, version: file.version, ...file.routing, replyContracts, versions: versionsOf(file.name, files) }))
+    catalogue.add(
+      contract({ name: file.name, version: file.version, ...file.routing, replyContracts, versions: versionsOf(file.name, files) }),
+    )
   }
   return catalogue
 }

@@ -54,6 +54,7 @@ class DomainModule {
     }
     const messages = files.filter((file) => file.routing !== null)
     if (messages.length > 0) this.#parts.push(this.#messages(messages))
+    this.#refuseSameNames()
     return [HEADER + this.#importText(), ...this.#parts].join('\n')
   }
 
@@ -173,6 +174,22 @@ class DomainModule {
     this.#imports.set(domain, names.add(name))
   }
 
+  #refuseSameNames(): void {
+    const seen = new Set(this.#declared.keys())
+    for (const [domain, names] of this.#imports) {
+      for (const name of names) {
+        if (seen.has(bare(name))) {
+          throw schemaError(
+            `${domain}/`,
+            '',
+            `"${bare(name)}" is the name of two types that meet in ${this.#domain}.ts. Rename one of them.`,
+          )
+        }
+        seen.add(bare(name))
+      }
+    }
+  }
+
   #importText(): string {
     const domains = [...this.#imports.keys()].sort()
     return domains
@@ -203,8 +220,13 @@ function bare(name: string): string {
   return name.replace('type ', '')
 }
 
+/** As the formatter sorts: letter by letter, capitals before their small ones. */
 function compare(a: string, b: string): number {
-  const [x, y] = [a.toLowerCase(), b.toLowerCase()]
+  const [x, y] = [sortKey(a), sortKey(b)]
   if (x === y) return 0
   return x < y ? -1 : 1
+}
+
+function sortKey(name: string): string {
+  return name.replace(/[a-z]/gi, (letter) => letter.toLowerCase() + (letter < 'a' ? '0' : '1'))
 }

@@ -53,7 +53,10 @@ class SchemaParser {
     const type = this.#parse(schema, '', '')
     for (const { items, pointer } of this.#arrays) {
       if (!isZeroWidth(items)) continue
-      throw this.#error(pointer, 'items that take no bytes (null, an empty record) are refused: a few bytes could announce millions. Use a count.')
+      throw this.#error(
+        pointer,
+        'items that take no bytes (null, an empty record) are refused: a few bytes could announce millions. Use a count.',
+      )
     }
     return type
   }

@@ -5,7 +5,7 @@ import type { Envelope } from './envelope.ts'
 import { EventEnvelope } from './event-envelope.ts'
 
 /** CloudEvents asks intermediaries to forward 64 KiB; a header is repeated on every record, so we keep it small. */
-const ATTRIBUTE_BYTES_MAX = 256
+export const ATTRIBUTE_BYTES_MAX = 256
 const ATTRIBUTES_BYTES_MAX = 8 * 1024
 
 const ATTRIBUTES = [

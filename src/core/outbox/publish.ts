@@ -9,6 +9,7 @@ import type { Database, TransactionHooks } from '../database/database.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { Envelope } from '../envelope/envelope.ts'
 import { toHeaders } from '../envelope/headers.ts'
+import { ATTRIBUTE_BYTES_MAX } from '../envelope/rules.ts'
 import type { OutboxAppender, OutboxRow } from './outbox-store.ts'
 import type { Publication } from './publication.ts'
 
@@ -131,7 +132,7 @@ export class Publisher<Tx extends object> {
       type: typeOf(definition.name, definition.version),
       time: new Date(this.#parts.clock.now()).toISOString(),
       datacontenttype: 'application/avro',
-      subject: key,
+      subject: subjectOf(key),
       correlationid: publication.correlationId ?? cause?.correlationId ?? id,
       causationid: publication.causationId ?? cause?.id ?? null,
       traceparent: null,
@@ -142,6 +143,11 @@ export class Publisher<Tx extends object> {
     }
     return toRow(envelope, topic, key)
   }
+}
+
+/** An attribute is shorter than a key may be; a key that does not fit is in the record itself. */
+function subjectOf(key: string | null): string | null {
+  return key !== null && Buffer.byteLength(key) <= ATTRIBUTE_BYTES_MAX ? key : null
 }
 
 function toRow(envelope: Envelope, topic: string, key: string | null): OutboxRow {

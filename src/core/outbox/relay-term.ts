@@ -2,7 +2,7 @@ import { messageOf } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { Lanes } from './lanes.ts'
 import type { OutboxStore, PendingRow, Term } from './outbox-store.ts'
-import type { RelayParts, RelaySettings } from './relay.ts'
+import type { RelayParts, RelaySettings } from './relay-options.ts'
 import { TopicRoutes } from './topic-routes.ts'
 import type { WakeUp } from './wake-up.ts'
 
@@ -43,7 +43,8 @@ export class RelayTerm {
     const either = AbortSignal.any([signal, this.#ended.signal])
     const renewing = this.#renew(either).catch((error: unknown) => this.#end(messageOf(error)))
     try {
-      await this.#pass(either)
+      // A read that nobody answers must not hold up the end of a term.
+      await Promise.race([this.#pass(either), whenAborted(this.#ended.signal)])
     } catch (error) {
       this.#end(messageOf(error))
     }
@@ -155,4 +156,8 @@ export class RelayTerm {
   #end(reason: string): void {
     if (!this.#ended.signal.aborted) this.#ended.abort(reason)
   }
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -1,10 +1,12 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { messageOf } from '../../foundation/errors.ts'
+import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import type { LogAdmin } from '../broker/log-admin.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { Incident, IncidentLog } from '../incident.ts'
 import type { Blocked, OutboxStore } from './outbox-store.ts'
+
+const CLUSTER_RETRY_MAX_MS = 2_000
 
 export interface TopicRoutesParts {
   readonly store: OutboxStore
@@ -58,7 +60,7 @@ export class TopicRoutes {
     const route = this.#routes.get(topic)
     if (route === undefined || route.partitions === undefined) return
     route.partitions = undefined
-    this.#retryLater(topic, route, reason)
+    this.#retryLater(topic, route, reason, this.#retryMaxMs)
   }
 
   stop(): void {
@@ -73,15 +75,17 @@ export class TopicRoutes {
         route.failures = 0
         this.#parts.onChange()
       },
-      (error: unknown) => this.#retryLater(topic, route, messageOf(error)),
+      // A cluster that was away is asked again soon; a topic that is missing waits for a person.
+      (error: unknown) =>
+        this.#retryLater(topic, route, messageOf(error), isTrunklineError(error) ? CLUSTER_RETRY_MAX_MS : this.#retryMaxMs),
     )
   }
 
-  #retryLater(topic: string, route: Route, reason: string): void {
+  #retryLater(topic: string, route: Route, reason: string, maxMs: number): void {
     const { clock, diagnostics } = this.#parts
     route.failures++
     diagnostics.emit('relay.refused', { topic, partition: -1, scope: 'topic', reason })
-    const pauseMs = backoffMs(route.failures, { minMs: 250, maxMs: this.#retryMaxMs })
+    const pauseMs = backoffMs(route.failures, { minMs: 250, maxMs })
     void clock.sleep(pauseMs, this.#stopped.signal).then(() => {
       if (!this.#stopped.signal.aborted) this.#lookUp(topic, route)
     })

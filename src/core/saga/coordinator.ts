@@ -1,14 +1,15 @@
 import { ConfigurationError, messageOf, StuckError } from '../../foundation/errors.ts'
+import type { AnyHandler } from '../consume/subscription.ts'
 import { CommandSettled } from '../contract/command-settled.ts'
 import type { AnyContract, Message } from '../contract/contract.ts'
-import type { AnyHandler } from '../consume/subscription.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
+import type { TransactionalIncidentLog } from '../incident.ts'
 import type { Publication } from '../outbox/publication.ts'
 import { commandAttributes, isUuid } from './command-attributes.ts'
 import type { SagaDefinition } from './definition.ts'
 import type { SagaGraph } from './graph.ts'
 import type { ClaimedSaga, HistoryEntry, RunnableSaga, SagaChange, SagaStore, StoredSaga, TimerChange } from './saga-store.ts'
-import { instanceId, newInstance, type SagaEffect, type SagaInput, type SagaStatus, transition } from './transition.ts'
+import { instanceId, newInstance, type SagaEffect, type SagaInput, type SagaInstance, type SagaStatus, transition } from './transition.ts'
 
 /** How a saga's commands leave: the backbone's own publisher fits. */
 export interface SagaPublisher<Tx> {
@@ -18,6 +19,7 @@ export interface SagaPublisher<Tx> {
 export interface CoordinatorParts<Tx> {
   readonly store: SagaStore<Tx>
   readonly publisher: SagaPublisher<Tx>
+  readonly incidents: TransactionalIncidentLog<Tx>
   readonly diagnostics: BackboneDiagnostics
 }
 
@@ -172,14 +174,31 @@ export class SagaCoordinator<Tx> {
 
   async #save(tx: Tx, steps: readonly Step[]): Promise<void> {
     if (steps.length === 0) return
-    await this.#parts.store.save(tx, steps.map((step) => step.change))
-    for (const step of steps) this.#report(step)
+    await this.#parts.store.save(
+      tx,
+      steps.map((step) => step.change),
+    )
+    for (const step of steps) {
+      if (step.change.saga.instance.status === 'stuck' && step.from !== 'stuck') await this.#recordStuck(tx, step.change.saga.instance)
+      this.#report(step)
+    }
+  }
+
+  /** A person must act, so it is not left to a log line. */
+  #recordStuck(tx: Tx, instance: SagaInstance): Promise<void> {
+    const { id, key, reason } = instance
+    return this.#parts.incidents.recordIn(tx, {
+      kind: 'saga_stuck',
+      subject: `${this.name} ${id}`,
+      message: `Saga "${this.name}" ${id} (${key}) is stuck: ${reason ?? 'no reason was kept'}. A late reply lets it go on; otherwise settle it by hand.`,
+      details: { saga: this.name, id, key },
+    })
   }
 
   #report(step: Step): void {
     const { id, status } = step.change.saga.instance
-    if (step.ignored !== undefined) return this.#ignore(id, step.ignored)
-    this.#parts.diagnostics.emit('saga.transition', { saga: this.name, id, from: step.from, to: status })
+    if (step.ignored === undefined) this.#parts.diagnostics.emit('saga.transition', { saga: this.name, id, from: step.from, to: status })
+    else this.#ignore(id, step.ignored)
   }
 
   #ignore(id: string, reason: string): void {
@@ -189,7 +208,10 @@ export class SagaCoordinator<Tx> {
   #definitionOf(saga: StoredSaga): SagaDefinition {
     const found = this.#definitions.find(({ graph }) => graph.version === saga.definitionVersion)
     if (found !== undefined && found.graph.hash === saga.graphHash) return found
-    const why = found === undefined ? `version ${saga.definitionVersion} is not registered` : `version ${saga.definitionVersion} has other steps now than when it started`
+    const why =
+      found === undefined
+        ? `version ${saga.definitionVersion} is not registered`
+        : `version ${saga.definitionVersion} has other steps now than when it started`
     throw new StuckError(
       'SAGA_DEFINITION_MISSING',
       `Saga "${this.name}" ${saga.instance.id} (${saga.instance.key}) cannot go on: ${why}. Register that version beside the new one until its instances have ended.`,
@@ -200,13 +222,15 @@ export class SagaCoordinator<Tx> {
 
 function newestOf(definitions: readonly SagaDefinition[]): SagaDefinition {
   const newest = [...definitions].sort((a, b) => b.graph.version - a.graph.version)[0]
-  if (newest === undefined) throw new ConfigurationError('SAGA_INVALID', 'A saga needs at least one definition. Pass the result of saga(…).step(…).')
+  if (newest === undefined)
+    throw new ConfigurationError('SAGA_INVALID', 'A saga needs at least one definition. Pass the result of saga(…).step(…).')
   const { name } = newest.graph
   for (const { graph } of definitions) {
     if (graph.name !== name) throw invalid(name, `it cannot share a coordinator with "${graph.name}"`)
     if (graph.steps.length === 0) throw invalid(name, 'it has no step; add .step(…)')
   }
-  if (new Set(definitions.map(({ graph }) => graph.version)).size < definitions.length) throw invalid(name, 'two of its definitions have the same version; count one of them up')
+  if (new Set(definitions.map(({ graph }) => graph.version)).size < definitions.length)
+    throw invalid(name, 'two of its definitions have the same version; count one of them up')
   return newest
 }
 
@@ -217,7 +241,11 @@ function contractsOf(definitions: readonly SagaDefinition[]): readonly AnyContra
   for (const command of definitions.flatMap((definition) => definition.commands)) {
     const replies = command.definition.replyContracts?.() ?? []
     const missing = command.definition.replies.filter((name) => !replies.some((reply) => reply.definition.name === name))
-    if (missing.length > 0) throw invalid(newest.graph.name, `the contract of "${command.definition.name}" does not carry its replies ${missing.join(', ')}; run "trunkline schema generate"`)
+    if (missing.length > 0)
+      throw invalid(
+        newest.graph.name,
+        `the contract of "${command.definition.name}" does not carry its replies ${missing.join(', ')}; run "trunkline schema generate"`,
+      )
     for (const reply of replies) contracts.set(reply.definition.name, reply)
   }
   contracts.set(CommandSettled.definition.name, CommandSettled)

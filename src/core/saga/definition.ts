@@ -29,7 +29,9 @@ export interface SagaHead<Start extends AnyContract, Command extends AnyContract
 }
 
 /** What can be sent, one member for each command. */
-type Sendable<Command extends AnyContract> = Command extends AnyContract ? Outgoing<Command['message']['name'], Command['message']['data']> : never
+type Sendable<Command extends AnyContract> = Command extends AnyContract
+  ? Outgoing<Command['message']['name'], Command['message']['data']>
+  : never
 
 /** The replies of the command with that name. */
 type ReplyOf<Command extends AnyContract, Name extends string> = Command extends AnyContract
@@ -43,7 +45,9 @@ type NameOf<Reply> = Reply extends { readonly name: infer Name extends string } 
 /** As a step's `onReply` gets it: told apart by `name`. */
 type Answer<Reply> = Reply extends Outgoing<infer Name, infer Data> ? { readonly name: Name; readonly data: Data } : never
 
-type Refusal<Command extends AnyContract, Name extends string> = AnyContract & { readonly message: { readonly name: NameOf<ReplyOf<Command, Name>> } }
+type Refusal<Command extends AnyContract, Name extends string> = AnyContract & {
+  readonly message: { readonly name: NameOf<ReplyOf<Command, Name>> }
+}
 
 interface SendOptions<State, Command extends AnyContract, Sent extends Sendable<Command>> {
   /** Pure: it runs again for every attempt. */
@@ -56,7 +60,8 @@ interface SendOptions<State, Command extends AnyContract, Sent extends Sendable<
   readonly onReply?: (state: State, reply: Answer<ReplyOf<Command, Sent['name']>>) => State
 }
 
-export interface PivotOptions<State, Command extends AnyContract, Sent extends Sendable<Command>> extends SendOptions<State, Command, Sent> {
+export interface PivotOptions<State, Command extends AnyContract, Sent extends Sendable<Command>>
+  extends SendOptions<State, Command, Sent> {
   /** The replies that mean "no": the steps before are compensated. */
   readonly refusedBy?: readonly Refusal<Command, Sent['name']>[]
 }
@@ -86,7 +91,8 @@ export function saga<Start extends AnyContract, Command extends AnyContract, Sta
   for (const command of head.commands) {
     const { kind, name: full, replies } = command.definition
     if (kind !== 'command') throw invalid(name, `"${full}" under "commands" is ${kind === 'event' ? 'an event' : 'a reply'}, not a command`)
-    if (replies.length === 0) throw invalid(name, `command "${full}" declares no reply, so the saga could never go on; add "replies" to its schema`)
+    if (replies.length === 0)
+      throw invalid(name, `command "${full}" declares no reply, so the saga could never go on; add "replies" to its schema`)
   }
   const frame: Frame<State> = {
     name,
@@ -152,7 +158,8 @@ class Definition<State, Command extends AnyContract> implements SagaBuilder<Stat
   }
 
   pivot(name: string, options: object): Definition<State, Command> {
-    if (this.graph.steps.some((step) => step.kind === 'pivot')) throw invalid(this.graph.name, `"${name}" is its second pivot; a saga decides once`)
+    if (this.graph.steps.some((step) => step.kind === 'pivot'))
+      throw invalid(this.graph.name, `"${name}" is its second pivot; a saga decides once`)
     return this.#with(name, 'pivot', options)
   }
 
@@ -173,9 +180,13 @@ class Definition<State, Command extends AnyContract> implements SagaBuilder<Stat
 
   #with(name: string, kind: StepKind, options: object): Definition<State, Command> {
     const { steps } = this.graph
-    if (!/^[a-z][a-zA-Z0-9-]{0,63}$/.test(name)) throw invalid(this.graph.name, `step "${name}" must be named with letters, digits and dashes, a lower-case letter first`)
+    if (!/^[a-z][a-zA-Z0-9-]{0,63}$/.test(name))
+      throw invalid(this.graph.name, `step "${name}" must be named with letters, digits and dashes, a lower-case letter first`)
     if (steps.some((step) => step.name === name)) throw invalid(this.graph.name, `it has two steps named "${name}"`)
-    return new Definition(this.#frame, [...steps, toStep(name, kind, options, `saga('${this.graph.name}').${kind === 'pivot' ? 'pivot' : 'step'}('${name}')`)])
+    return new Definition(this.#frame, [
+      ...steps,
+      toStep(name, kind, options, `saga('${this.graph.name}').${kind === 'pivot' ? 'pivot' : 'step'}('${name}')`),
+    ])
   }
 }
 
@@ -183,7 +194,10 @@ function toStep(name: string, kind: StepKind, input: object, where: string): Gra
   const options = parseOptions(stepOptions[kind], input, where)
   const refusedBy = (options.refusedBy ?? []).map((contract) => contract.definition.name)
   if (refusedBy.join().length > REFUSED_BY_MAX) {
-    throw new ConfigurationError('SAGA_INVALID', `${where}: the names under "refusedBy" exceed ${REFUSED_BY_MAX} characters together; they travel with the compensation. List fewer.`)
+    throw new ConfigurationError(
+      'SAGA_INVALID',
+      `${where}: the names under "refusedBy" exceed ${REFUSED_BY_MAX} characters together; they travel with the compensation. List fewer.`,
+    )
   }
   const compensation = typeof options.compensation === 'function' ? options.compensation : undefined
   return {
@@ -223,7 +237,9 @@ const sendOptions = z.strictObject({
   timeout: duration({ min: '1ms', max: '30d' }).prefault('30s'),
   attempts: z.int().min(1).max(1_000).default(10),
   onReply: aFunction<(state: unknown, reply: ReplyData) => unknown>('the next state').optional(),
-  refusedBy: z.undefined({ error: 'a step after the pivot is sent until it succeeds; move it before the pivot, or leave this out' }).optional(),
+  refusedBy: z
+    .undefined({ error: 'a step after the pivot is sent until it succeeds; move it before the pivot, or leave this out' })
+    .optional(),
   compensation: z.undefined({ error: 'the pivot and what follows is never compensated; leave this out' }).optional(),
 })
 

@@ -39,7 +39,8 @@ function objectToPlain(value: object, path: string): unknown {
   if (Array.isArray(value)) return value.map((item: unknown, index) => itemToPlain(item, `${path}[${index}]`))
   if (value instanceof Date) return tagged('date', value.getTime())
   if (value instanceof Uint8Array) return tagged('bytes', Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64'))
-  if (value instanceof Map || value instanceof Set || value instanceof Promise || ArrayBuffer.isView(value)) throw unstorable(path, value.constructor.name)
+  if (value instanceof Map || value instanceof Set || value instanceof Promise || ArrayBuffer.isView(value))
+    throw unstorable(path, value.constructor.name)
   const plain = Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toPlain(item, `${path}.${key}`)]))
   return Object.hasOwn(plain, TAG) ? tagged('object', plain) : plain
 }
@@ -76,7 +77,10 @@ function fromTagged(plain: Readonly<Record<string, unknown>>): unknown {
     case 'object':
       return entriesFromPlain(value as Readonly<Record<string, unknown>>)
     default:
-      throw new PermanentError('SAGA_STATE_UNREADABLE', `A stored saga state has a value of kind "${String(plain[TAG])}", which this version cannot read. Upgrade the trunkline package.`)
+      throw new PermanentError(
+        'SAGA_STATE_UNREADABLE',
+        `A stored saga state has a value of kind "${String(plain[TAG])}", which this version cannot read. Upgrade the trunkline package.`,
+      )
   }
 }
 

@@ -78,7 +78,10 @@ export class SagaTimers<Tx> implements Service {
     return this.#parts.publisher.transaction(async (tx) => {
       const claimed = await this.#parts.store.claimDue(tx, runnable, this.#settings.batchSize)
       for (const [name, coordinator] of this.#byName) {
-        await coordinator.applyTimers(tx, claimed.filter(({ saga }) => saga.saga === name))
+        await coordinator.applyTimers(
+          tx,
+          claimed.filter(({ saga }) => saga.saga === name),
+        )
       }
       return claimed.length
     })

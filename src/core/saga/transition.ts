@@ -268,9 +268,13 @@ function stepOf(graph: SagaGraph, name: string): GraphStep {
 }
 
 function make(graph: SagaGraph, step: GraphStep, direction: Direction, state: unknown): Outgoing {
-  const message = guarded(graph, step, direction, () => (step[direction === 'action' ? 'command' : 'compensation'])?.(state))
+  const message = guarded(graph, step, direction, () => step[direction === 'action' ? 'command' : 'compensation']?.(state))
   if (message !== undefined && graph.commands.some((command) => command.name === message.name)) return message
-  throw failed(graph, step, `its ${direction} gave ${message === undefined ? 'no command' : `"${message.name}", which "commands" does not list`}`)
+  throw failed(
+    graph,
+    step,
+    `its ${direction} gave ${message === undefined ? 'no command' : `"${message.name}", which "commands" does not list`}`,
+  )
 }
 
 function fold(graph: SagaGraph, step: GraphStep, state: unknown, reply: ReplyData): unknown {

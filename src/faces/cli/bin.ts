@@ -6,7 +6,9 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major > needed[0] || (major === needed[0] && minor >= needed[1])) {
   void import('./cli.ts').then((cli) => cli.main(process.argv))
 } else {
-  process.stderr.write(`trunkline needs Node ${needed.join('.')} or newer; this is ${process.versions.node}. Install it, or run: npx -p node@24 -- trunkline\n`)
+  process.stderr.write(
+    `trunkline needs Node ${needed.join('.')} or newer; this is ${process.versions.node}. Install it, or run: npx -p node@24 -- trunkline\n`,
+  )
   process.exitCode = 2
 }
 

@@ -5,14 +5,16 @@ import { fileURLToPath } from 'node:url'
 import { TransientError } from '../../foundation/errors.ts'
 import { isRunning } from '../stack/process-identity.ts'
 import { startStack } from '../stack/stack.ts'
-import { DevState, orphansMsMax, serversEnd, type StackRecord } from './dev-state.ts'
 import { givenIn, isAnswering, startDevStack } from './dev-stack.ts'
+import { DevState, orphansMsMax, type StackRecord, serversEnd } from './dev-state.ts'
 import { exitCodes, shownError } from './exit-codes.ts'
-import { prepare } from './prepare.ts'
 import { interruption } from './interruption.ts'
+import { prepare } from './prepare.ts'
 
 const stopMsMax = 40_000
 const pollMs = 50
+/** How soon the background process notices that its project's folder was deleted. */
+const heldCheckMs = 1_000
 
 /** Starts the stack in the background, or finds the one that runs; prints the addresses on stdout. */
 export async function devUp(project: string, nodes: number): Promise<void> {
@@ -42,10 +44,13 @@ export async function devStatus(project: string, json: boolean): Promise<void> {
   } else if (record === undefined) console.log('Nothing runs for this project. Start it: trunkline dev up')
   else {
     for (const server of record.servers) console.log(server.line)
-    const how = answering ? 'up' : (record.phase === 'starting' ? 'starting' : 'not answering; look at .trunkline/*.log, or run "trunkline dev down"')
-    console.log(`The stack of "trunkline dev ${record.command}" (pid ${record.pid}) is ${how}.`)
+    console.log(`The stack of "trunkline dev ${record.command}" (pid ${record.pid}) is ${answering ? 'up' : howItIsNot(record)}.`)
   }
   if (!answering) process.exitCode = exitCodes.failure
+}
+
+function howItIsNot({ phase }: StackRecord): string {
+  return phase === 'starting' ? 'starting' : 'not answering; look at .trunkline/*.log, or run "trunkline dev down"'
 }
 
 /** The process behind `dev up`: it holds the stack until it is told to stop, or until a server ends by itself. */
@@ -54,13 +59,19 @@ export async function devHost(project: string, nodes: number): Promise<void> {
   using interrupted = interruption()
   // Another host was quicker; whoever started this one looks for its record.
   if ((await state.claim('up')) !== undefined) return
-  // Neither servers nor signals keep a process running.
-  const held = setInterval(() => undefined, 60_000)
+  let abandon: (why: string) => void = () => undefined
+  const abandoned = new Promise<string>((resolve) => {
+    abandon = resolve
+  })
+  // Also keeps this process running, which neither servers nor signals do.
+  const watch = setInterval(() => {
+    void state.isHeld().then((held) => held || abandon('The folder .trunkline is gone.'))
+  }, heldCheckMs)
   try {
     const stack = await startDevStack(state, { nodes, env: process.env, say, signal: interrupted.signal })
-    const failure = await Promise.race([stack.ended, interrupted.happened])
-    if (typeof failure === 'string' && !interrupted.signal.aborted) {
-      say(`${failure} The rest is stopped too; look at .trunkline/*.log.`)
+    const failure = await Promise.race([stack.ended, abandoned, interrupted.happened])
+    if (!interrupted.signal.aborted) {
+      say(`${failure} The stack is stopped; look at .trunkline/*.log.`)
       process.exitCode = exitCodes.failure
     }
     await stack.stop()
@@ -68,7 +79,7 @@ export async function devHost(project: string, nodes: number): Promise<void> {
     if (!interrupted.signal.aborted) say(shownError(error, false))
     process.exitCode = exitCodes.failure
   } finally {
-    clearInterval(held)
+    clearInterval(watch)
     await state.release()
   }
 }
@@ -103,7 +114,10 @@ async function spawnHost(state: DevState, nodes: number): Promise<ChildProcess> 
   await writeFile(state.logPath, '')
   const log = await open(state.logPath, 'a')
   try {
-    const host = spawn(process.execPath, [bin, 'dev', 'host', '--brokers', String(nodes)], { detached: true, stdio: ['ignore', log.fd, log.fd] })
+    const host = spawn(process.execPath, [bin, 'dev', 'host', '--brokers', String(nodes)], {
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+    })
     host.unref()
     return host
   } finally {

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigurationError } from '../../foundation/errors.ts'
 import { type Stack, startStack } from '../stack/stack.ts'
 import { Watchdog } from '../stack/watchdog.ts'
-import { DevState, type StackRecord } from './dev-state.ts'
 import { givenIn, isAnswering, startDevStack } from './dev-stack.ts'
+import { DevState, type StackRecord } from './dev-state.ts'
 import { exitCodeOfSignal, exitCodes } from './exit-codes.ts'
 import { interruption } from './interruption.ts'
 import { prepare } from './prepare.ts'
@@ -57,7 +57,9 @@ async function startFor(state: DevState, nodes: number): Promise<RunStack> {
     }
   }
   const found = await whenUp(state, other, interrupted.signal)
-  say(`Uses the stack of "trunkline dev ${found.command}" (pid ${found.pid})${found.command === 'run' ? ', and loses it when that ends' : ''}.`)
+  say(
+    `Uses the stack of "trunkline dev ${found.command}" (pid ${found.pid})${found.command === 'run' ? ', and loses it when that ends' : ''}.`,
+  )
   return { environment: { ...found.environment, ...givenOnly(given) }, own: undefined }
 }
 
@@ -69,7 +71,10 @@ async function whenUp(state: DevState, first: StackRecord, signal: AbortSignal):
     record = await state.running()
   }
   if (record !== undefined && (await isAnswering(record))) return record
-  throw new ConfigurationError('STACK_NOT_ANSWERING', `The stack of this project (pid ${first.pid}) does not answer. Run "trunkline dev down" and try again.`)
+  throw new ConfigurationError(
+    'STACK_NOT_ANSWERING',
+    `The stack of this project (pid ${first.pid}) does not answer. Run "trunkline dev down" and try again.`,
+  )
 }
 
 function givenOnly({ brokers, databaseUrl }: ReturnType<typeof givenIn>): Record<string, string> {

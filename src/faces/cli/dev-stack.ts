@@ -14,7 +14,10 @@ const usualPorts = { kafka: 9092, postgres: 5432 } as const
 
 /** Addresses in the environment, which come before every server of ours. */
 export function givenIn(env: NodeJS.ProcessEnv): { brokers: readonly string[] | undefined; databaseUrl: string | undefined } {
-  const brokers = env['KAFKA_BROKERS']?.split(',').map((broker) => broker.trim()).filter(Boolean)
+  const brokers = env['KAFKA_BROKERS']
+    ?.split(',')
+    .map((broker) => broker.trim())
+    .filter(Boolean)
   return { brokers: brokers?.length ? brokers : undefined, databaseUrl: env['DATABASE_URL'] || undefined }
 }
 

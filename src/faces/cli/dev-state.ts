@@ -17,7 +17,9 @@ const recordSchema = z.object({
   command: z.enum(['up', 'run']),
   phase: z.enum(['starting', 'up']),
   environment: z.record(z.string(), z.string()),
-  servers: z.array(z.object({ name: z.string(), line: z.string(), processes: z.array(z.object({ pid: z.int().positive(), start: z.string() })) })),
+  servers: z.array(
+    z.object({ name: z.string(), line: z.string(), processes: z.array(z.object({ pid: z.int().positive(), start: z.string() })) }),
+  ),
 })
 
 /** The stack that a project has running. */
@@ -56,7 +58,14 @@ export class DevState {
   /** Takes the file for this process. @returns the record of whoever has it, when that is another one that runs */
   async claim(command: StackRecord['command']): Promise<StackRecord | undefined> {
     await this.makeDirectory()
-    const mine: StackRecord = { pid: process.pid, start: (await processStart(process.pid)) ?? '', command, phase: 'starting', environment: {}, servers: [] }
+    const mine: StackRecord = {
+      pid: process.pid,
+      start: (await processStart(process.pid)) ?? '',
+      command,
+      phase: 'starting',
+      environment: {},
+      servers: [],
+    }
     for (let attempt = 0; attempt < 10; attempt++) {
       if (await this.#create(mine)) return undefined
       const other = await readRecord(this.#path)
@@ -74,6 +83,11 @@ export class DevState {
     if (record?.pid !== process.pid) return
     const draft = await this.#draft({ ...record, phase: 'up', ...stack })
     await rename(draft, this.#path)
+  }
+
+  /** Whether this process still has the file; a project's folder may be deleted under a stack that runs. */
+  async isHeld(): Promise<boolean> {
+    return (await readRecord(this.#path))?.pid === process.pid
   }
 
   /** Gives the file up, if this process has it. */

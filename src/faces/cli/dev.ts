@@ -12,7 +12,10 @@ export function devCommand(): Command {
     .description('start them in the background, migrate the database, create missing topics; print the addresses')
     .option('--brokers <count>', 'Kafka nodes, 1 or 3', nodeCount, 1)
     .action(async (flags: { brokers: number }) => await devUp(process.cwd(), flags.brokers))
-  command.command('down').description('stop what "dev up" started; its data stays').action(async () => await devDown(process.cwd()))
+  command
+    .command('down')
+    .description('stop what "dev up" started; its data stays')
+    .action(async () => await devDown(process.cwd()))
   command
     .command('status')
     .description('say what runs, and where; exit 1 when nothing does')

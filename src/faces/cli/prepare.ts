@@ -1,11 +1,11 @@
 import { join } from 'node:path'
+import { z } from 'zod'
 import { KafkajsAdmin } from '../../adapters/kafkajs/admin.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { backboneOptions, type Config } from '../../config.ts'
 import { loadCatalogue } from '../../core/contract/catalogue.ts'
 import { isTrunklineError } from '../../foundation/errors.ts'
 import { parseOptions } from '../../foundation/options.ts'
-import { z } from 'zod'
 import { loadConfigFile } from './config-file.ts'
 
 /** Where programs find Kafka and PostgreSQL, as `environment()` reads it. */
@@ -32,7 +32,11 @@ export async function prepare(environment: Environment, directory: string, say: 
   const brokers = environment['KAFKA_BROKERS']?.split(',').filter(Boolean) ?? []
   const names = environment['KAFKA_DRIVER'] === 'memory' || brokers.length === 0 ? [] : topicsOf(join(directory, schemas))
   if (names.length === 0) return
-  const created = await createTopics(brokers, config, names.map((name) => ({ name, ...topics })))
+  const created = await createTopics(
+    brokers,
+    config,
+    names.map((name) => ({ name, ...topics })),
+  )
   if (created.length > 0) say(`Created the topics: ${created.join(', ')}.`)
 }
 
@@ -46,7 +50,11 @@ function topicsOf(folder: string): readonly string[] {
   }
 }
 
-async function createTopics(brokers: readonly string[], { kafka }: Config, specs: Parameters<KafkajsAdmin['createTopics']>[0]): Promise<readonly string[]> {
+async function createTopics(
+  brokers: readonly string[],
+  { kafka }: Config,
+  specs: Parameters<KafkajsAdmin['createTopics']>[0],
+): Promise<readonly string[]> {
   const login = kafka?.driver === 'kafkajs' ? { ssl: kafka.ssl, sasl: kafka.sasl } : {}
   const admin = new KafkajsAdmin({ brokers, clientId: 'trunkline-dev', ...login })
   try {

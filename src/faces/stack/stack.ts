@@ -153,9 +153,9 @@ export class Stack {
     )
   }
 
-  /** Makes the `trunkline` database on a server of ours. */
+  /** Makes the `trunkline` database on a server of ours; Docker's image makes it itself. */
   async prepare(): Promise<void> {
-    if (this.#postgres.origin !== 'given') await createDatabase(this.databaseUrlOf('postgres'), postgresAccount)
+    if (this.#postgres.origin === 'local') await createDatabase(this.databaseUrlOf('postgres'), postgresAccount)
   }
 
   /** Stops what this stack started, in any state, and leaves no process, port or temporary file. */
@@ -172,7 +172,10 @@ export class Stack {
 }
 
 /** The services that Docker runs for us, or why it runs none. */
-async function composeFor(watchdog: Watchdog, options: StackOptions): Promise<{ readonly stack: ComposeStack; readonly services: readonly ComposeService[] } | Missing> {
+async function composeFor(
+  watchdog: Watchdog,
+  options: StackOptions,
+): Promise<{ readonly stack: ComposeStack; readonly services: readonly ComposeService[] } | Missing> {
   const services: ComposeService[] = []
   // The compose file has one node; more of them run on this machine.
   if (options.given?.brokers === undefined && options.memory !== true && (options.nodes ?? 1) === 1) services.push('kafka')
@@ -183,7 +186,12 @@ async function composeFor(watchdog: Watchdog, options: StackOptions): Promise<{ 
   const answer = await dockerAnswers(parts, options.signal)
   if (answer !== true) return answer
   const [kafka = 0, postgres = 0] = await freePorts(2)
-  const stack = await startCompose(parts, { services, keepFor: options.directory, ports: options.ports ?? { kafka, postgres }, signal: options.signal })
+  const stack = await startCompose(parts, {
+    services,
+    keepFor: options.directory,
+    ports: options.ports ?? { kafka, postgres },
+    signal: options.signal,
+  })
   return isMissing(stack) ? stack : { stack, services }
 }
 
@@ -204,14 +212,17 @@ async function chooseKafka(watchdog: Watchdog, options: StackOptions, directory:
     if (options.real === true) throw notReal(installation)
     return memoryLog(`${installation.what}; to get Kafka, ${installation.remedy}`)
   }
-  const kafka = await startLocalKafka({ watchdog, installation }, {
-    directory,
-    keep: options.directory !== undefined,
-    nodes: options.nodes ?? 1,
-    port: options.ports?.kafka,
-    tuning: options.tuning ?? 'start',
-    signal: options.signal,
-  })
+  const kafka = await startLocalKafka(
+    { watchdog, installation },
+    {
+      directory,
+      keep: options.directory !== undefined,
+      nodes: options.nodes ?? 1,
+      port: options.ports?.kafka,
+      tuning: options.tuning ?? 'start',
+      signal: options.signal,
+    },
+  )
   return {
     name: 'Kafka',
     origin: 'local',
@@ -236,15 +247,23 @@ async function choosePostgres(watchdog: Watchdog, options: StackOptions, directo
   }
   if (!isMissing(compose)) {
     const url = `postgresql://${postgresAccount}:${postgresAccount}@${compose.stack.postgres}/${postgresAccount}`
-    return { ...notOurs('PostgreSQL', 'docker'), url, line: `PostgreSQL at ${compose.stack.postgres} (Docker).`, stop: () => compose.stack.stop() }
+    return {
+      ...notOurs('PostgreSQL', 'docker'),
+      url,
+      line: `PostgreSQL at ${compose.stack.postgres} (Docker).`,
+      stop: () => compose.stack.stop(),
+    }
   }
-  const postgres = await startEmbeddedPostgres({ watchdog }, {
-    directory,
-    keep: options.directory !== undefined,
-    port: options.ports?.postgres,
-    tuning: options.tuning ?? 'start',
-    signal: options.signal,
-  })
+  const postgres = await startEmbeddedPostgres(
+    { watchdog },
+    {
+      directory,
+      keep: options.directory !== undefined,
+      port: options.ports?.postgres,
+      tuning: options.tuning ?? 'start',
+      signal: options.signal,
+    },
+  )
   if (isMissing(postgres)) {
     throw new ConfigurationError('NO_POSTGRES', `There is no PostgreSQL to run on: ${postgres.what}; ${postgres.remedy}.`)
   }
@@ -271,5 +290,8 @@ function whyNotDocker(compose: Compose, { nodes = 1 }: StackOptions): string {
 }
 
 function notReal({ what, remedy }: Missing): ConfigurationError {
-  return new ConfigurationError('STACK_NOT_REAL', `TRUNKLINE_STACK=real, but there is no Kafka to run on: ${what}; ${remedy}, or set KAFKA_BROKERS.`)
+  return new ConfigurationError(
+    'STACK_NOT_REAL',
+    `TRUNKLINE_STACK=real, but there is no Kafka to run on: ${what}; ${remedy}, or set KAFKA_BROKERS.`,
+  )
 }

@@ -34,7 +34,13 @@ export async function runTool(
   options: ToolOptions,
 ): Promise<ToolResult | 'absent'> {
   signal?.throwIfAborted()
-  const child = spawn(command, args, { cwd: options.cwd, env: options.env, detached: true, stdio: ['ignore', 'pipe', 'pipe'], ...(options.owner ?? {}) })
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: options.env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...options.owner,
+  })
   const ended = outcomeOf(child)
   const release = child.pid === undefined ? undefined : await watchdog.chargeProcess(child.pid, 'SIGKILL', 1_000)
   const end = (): void => void child.kill('SIGKILL')
@@ -67,6 +73,13 @@ async function outcomeOf(child: ChildProcess): Promise<ToolResult | 'absent'> {
 /** Whether PATH has a program of that name, without starting it. */
 export async function isOnPath(command: string, env: NodeJS.ProcessEnv): Promise<boolean> {
   const folders = (env['PATH'] ?? '').split(delimiter).filter(Boolean)
-  const found = await Promise.all(folders.map((folder) => access(join(folder, command), constants.X_OK).then(() => true, () => false)))
+  const found = await Promise.all(
+    folders.map((folder) =>
+      access(join(folder, command), constants.X_OK).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  )
   return found.includes(true)
 }

@@ -29,7 +29,7 @@ function watch(): void {
 }
 
 async function cleanUp(charges: readonly Charge[]): Promise<void> {
-  await Promise.allSettled(charges.map((charge) => (charge.kind === 'process' ? endProcess(charge) : undefined)))
+  await Promise.allSettled(charges.filter((charge) => charge.kind === 'process').map(endProcess))
   for (const charge of charges) {
     if (charge.kind === 'command') await run(charge.command, [...charge.args], { timeout: 60_000 }).catch(() => undefined)
   }

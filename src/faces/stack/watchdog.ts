@@ -67,7 +67,9 @@ export class Watchdog {
 
   #spawn(): ChildProcess {
     // The same file beside this one, whether it runs from the sources or from the build.
-    const script = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './watchdog-process.ts' : './watchdog-process.js', import.meta.url))
+    const script = fileURLToPath(
+      new URL(import.meta.url.endsWith('.ts') ? './watchdog-process.ts' : './watchdog-process.js', import.meta.url),
+    )
     // Detached: a session of its own, which Ctrl-C and the death of our process group do not reach.
     const child = spawn(process.execPath, [script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], cwd: '/' })
     child.on('error', () => undefined)

@@ -1,9 +1,10 @@
 import { createRequire } from 'node:module'
 import type { Kafka } from 'kafkajs'
-import { inject, test } from 'vitest'
+import { describe, inject } from 'vitest'
 import { kafkajsLog } from '../../../src/adapters/kafkajs/kafkajs-log.ts'
 import { logAdminConformance } from '../../conformance/log-admin.ts'
 import { logConsumerConformance } from '../../conformance/log-consumer.ts'
+import { logGroupConformance } from '../../conformance/log-group.ts'
 import { logProducerConformance } from '../../conformance/log-producer.ts'
 import type { LogSubject } from '../../conformance/log-subject.ts'
 
@@ -31,10 +32,9 @@ async function committedOffset(group: string, topic: string, partition: number):
   }
 }
 
-if (brokers.length === 0) {
-  test.skip('the log on kafkajs: skipped, there is no Kafka here (Java 17 and Maven, or TRUNKLINE_TEST_KAFKA_BROKERS)')
-} else {
+describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 and Maven, or TRUNKLINE_TEST_KAFKA_BROKERS)', () => {
   logProducerConformance('kafkajs', open)
   logConsumerConformance('kafkajs', open)
+  logGroupConformance('kafkajs', open)
   logAdminConformance('kafkajs', open)
-}
+})

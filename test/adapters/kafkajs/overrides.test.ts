@@ -31,7 +31,12 @@ test('encodes a Produce request to the same bytes as kafkajs', async () => {
     fc.asyncProperty(records, async (batch) => {
       const ours = await produceRequest([{ topic: 'örders', partition: 3, records: batch }]).request.encode()
 
-      const messages = batch.map(({ timestampMs, headers: pairs, key, value }) => ({ key, value, timestamp: timestampMs, headers: Object.fromEntries(pairs) }))
+      const messages = batch.map(({ timestampMs, headers: pairs, key, value }) => ({
+        key,
+        value,
+        timestamp: timestampMs,
+        headers: Object.fromEntries(pairs),
+      }))
       expect(ours.buffer.equals(await stock.produceRequest('örders', 3, messages, 20_000))).toBe(true)
     }),
   )
@@ -86,7 +91,10 @@ test('stops at the first header beyond the limits, so that endless headers cost 
     ['after', Buffer.from('x')],
   ]
 
-  const [many, large, next] = await decodeRecords(batchOf([record('a', { headers: endless }), record('b', { headers: huge }), record('c')]), [])
+  const [many, large, next] = await decodeRecords(
+    batchOf([record('a', { headers: endless }), record('b', { headers: huge }), record('c')]),
+    [],
+  )
 
   expect(many).toMatchObject({ headers: { length: HEADERS_MAX + 1 } })
   expect(large).toMatchObject({ headers: [['large', { length: HEADER_BYTES_MAX }]] })

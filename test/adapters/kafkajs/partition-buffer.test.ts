@@ -18,7 +18,8 @@ beforeEach(() => {
 
 function batch(from: bigint, to: bigint, bytes = 1): FetchedBatch {
   const records: ConsumedRecord[] = []
-  for (let offset = from; offset <= to; offset++) records.push({ offset, key: null, value: Buffer.alloc(bytes), headers: [], timestampMs: 0 })
+  for (let offset = from; offset <= to; offset++)
+    records.push({ offset, key: null, value: Buffer.alloc(bytes), headers: [], timestampMs: 0 })
   return { fetchedOffset: from, lastOffset: to, records }
 }
 

@@ -148,7 +148,10 @@ test('gives up starting when the signal aborts, and names the address', async ()
   await broker.close()
   const lonely = new KafkajsProducer({ address: { brokers: [address], clientId: 'test' } })
 
-  await expect(lonely.start(AbortSignal.timeout(400))).rejects.toMatchObject({ code: 'BROKER_UNREACHABLE', message: expect.stringContaining(address) })
+  await expect(lonely.start(AbortSignal.timeout(400))).rejects.toMatchObject({
+    code: 'BROKER_UNREACHABLE',
+    message: expect.stringContaining(address),
+  })
 })
 
 test('tries the other addresses when the first does not answer', async () => {

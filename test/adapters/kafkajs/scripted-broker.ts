@@ -12,7 +12,9 @@ export interface ProducedPartition {
 }
 
 /** How to answer one Produce request: an error code per partition, leave a partition out, or cut the connection. */
-export type ProduceScript = (partitions: readonly ProducedPartition[]) => 'cut' | readonly (ProducedPartition & { readonly errorCode: number })[]
+export type ProduceScript = (
+  partitions: readonly ProducedPartition[],
+) => 'cut' | readonly (ProducedPartition & { readonly errorCode: number })[]
 
 export const accept: ProduceScript = (partitions) => partitions.map((each) => ({ ...each, errorCode: 0 }))
 
@@ -79,7 +81,13 @@ export class ScriptedBroker {
       socket.destroy()
       return
     }
-    socket.write(new WireWriter().int32(body.length + 4).int32(correlationId).raw(body).bytes())
+    socket.write(
+      new WireWriter()
+        .int32(body.length + 4)
+        .int32(correlationId)
+        .raw(body)
+        .bytes(),
+    )
   }
 
   #bodyFor(apiKey: number, connection: number, request: ByteReader): Buffer | 'cut' {
@@ -99,9 +107,18 @@ export class ScriptedBroker {
       .int32(1)
       .array(asked, (writer, topic) => {
         const partitions = Array.from({ length: this.topics.get(topic) ?? 0 }, (_, index) => index)
-        writer.int16(partitions.length === 0 ? 3 : 0).text(topic).int8(0)
+        writer
+          .int16(partitions.length === 0 ? 3 : 0)
+          .text(topic)
+          .int8(0)
         writer.array(partitions, (each, partition) =>
-          each.int16(0).int32(partition).int32(1).array([1], (w, id) => w.int32(id)).array([1], (w, id) => w.int32(id)).array([], () => undefined),
+          each
+            .int16(0)
+            .int32(partition)
+            .int32(1)
+            .array([1], (w, id) => w.int32(id))
+            .array([1], (w, id) => w.int32(id))
+            .array([], () => undefined),
         )
       })
       .bytes()
@@ -114,9 +131,14 @@ export class ScriptedBroker {
     if (answer === 'cut') return 'cut'
     return new WireWriter()
       .array(answer, (writer, { topic, partition, errorCode }) =>
-        writer
-          .text(topic)
-          .array([0], (each) => each.int32(partition).int16(errorCode).int64(errorCode === 0 ? this.#offset++ : -1n).int64(-1n).int64(0n)),
+        writer.text(topic).array([0], (each) =>
+          each
+            .int32(partition)
+            .int16(errorCode)
+            .int64(errorCode === 0 ? this.#offset++ : -1n)
+            .int64(-1n)
+            .int64(0n),
+        ),
       )
       .int32(0)
       .bytes()

@@ -56,6 +56,13 @@ export const stock = {
   requestQueue(): StockQueue {
     const Queue: new (options: object) => StockQueue = require('kafkajs/src/network/requestQueue')
     const logger = { debug: () => undefined, warn: () => undefined }
-    return new Queue({ maxInFlightRequests: null, requestTimeout: 30_000, enforceRequestTimeout: true, clientId: 'test', broker: 'test', logger })
+    return new Queue({
+      maxInFlightRequests: null,
+      requestTimeout: 30_000,
+      enforceRequestTimeout: true,
+      clientId: 'test',
+      broker: 'test',
+      logger,
+    })
   },
 }

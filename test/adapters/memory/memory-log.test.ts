@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { MemoryLog } from '../../../src/adapters/memory/memory-log.ts'
 import { logAdminConformance } from '../../conformance/log-admin.ts'
 import { logConsumerConformance } from '../../conformance/log-consumer.ts'
+import { logGroupConformance } from '../../conformance/log-group.ts'
 import { logProducerConformance } from '../../conformance/log-producer.ts'
 import type { LogSubject } from '../../conformance/log-subject.ts'
 
@@ -9,13 +10,14 @@ async function open(): Promise<LogSubject> {
   const log = new MemoryLog()
   return {
     driver: () => log.driver(),
-    committed: async (group, topic, partition) => log.group(group).committed({ topic, partition }),
+    committed: async (group, topic, partition) => log.committed(group, { topic, partition }),
     close: async () => undefined,
   }
 }
 
 logProducerConformance('memory', open)
 logConsumerConformance('memory', open)
+logGroupConformance('memory', open)
 logAdminConformance('memory', open)
 
 test('is shared by all drivers of one log', async () => {

@@ -12,7 +12,10 @@ function subjectOf(opened: SagaDatabase): SagaStoreSubject<Transaction> {
     store: new PostgresSagaStore({ database }),
     later: (seconds) => subjectOf(opened.later(seconds)),
     historyOf: async (id) => {
-      const { rows } = await database.outside.query('select seq, status, input, effects from trunkline.saga_history where saga_id = $1 order by seq', [id])
+      const { rows } = await database.outside.query(
+        'select seq, status, input, effects from trunkline.saga_history where saga_id = $1 order by seq',
+        [id],
+      )
       return rows.map((row) => ({ seq: row['seq'], status: row['status'], input: row['input'], effects: row['effects'] }))
     },
   }

@@ -1,11 +1,13 @@
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { OrderPlaced } from '../../../examples/order-fulfilment/contracts/orders.ts'
 import type { AvroSchema } from '../../../src/core/contract/avro.ts'
 import { decodePayload, encodePayload, fingerprintOf, VALUE_BYTES_MAX } from '../../../src/core/contract/codec.ts'
-import type { ContractDefinition } from '../../../src/core/contract/contract.ts'
 import { conform } from '../../../src/core/contract/conform.ts'
+import type { ContractDefinition } from '../../../src/core/contract/contract.ts'
 import { singleObjectPrefix } from '../../../src/core/envelope/framing.ts'
+import { ContractError } from '../../../src/foundation/errors.ts'
 
 const order = { orderId: 'o-1', sku: 'chair', quantity: 2, total: 1250 }
 
@@ -38,6 +40,22 @@ function varint(value: bigint): number[] {
   return [...bytes, Number(rest)]
 }
 
+/** What became of a value: read, or the code of its error. */
+function outcomeOf(definition: ContractDefinition, value: Buffer): { outcome: string; data: unknown } {
+  try {
+    return { outcome: 'read', data: decodePayload(definition, value) }
+  } catch (error) {
+    return { outcome: error instanceof ContractError ? error.code : String(error), data: undefined }
+  }
+}
+
+/** Decoded records are instances of classes of their own; only their content counts. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain)
+  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner)]))
+}
+
 test('writes single-object framing: C3 01, the fingerprint with its low byte first, then Avro', () => {
   const value = encodePayload(OrderPlaced.definition, order)
 
@@ -56,10 +74,33 @@ const everything: readonly (readonly [string, AvroSchema, fc.Arbitrary<unknown>]
   ['fixed', { type: 'fixed', name: 'Four', size: 4 }, fc.uint8Array({ minLength: 4, maxLength: 4 }).map((bytes) => Buffer.from(bytes))],
   ['enum', { type: 'enum', name: 'Status', symbols: ['OPEN', 'CLOSED'] }, fc.constantFrom('OPEN', 'CLOSED')],
   ['array', { type: 'array', items: 'string' }, fc.array(fc.string())],
-  ['map', { type: 'map', values: 'long' }, fc.dictionary(fc.string().filter((key) => key !== '__proto__'), fc.integer(), { noNullPrototype: true })],
+  [
+    'map',
+    { type: 'map', values: 'long' },
+    fc.dictionary(
+      fc.string().filter((key) => key !== '__proto__'),
+      fc.integer(),
+      { noNullPrototype: true },
+    ),
+  ],
   ['nullable', ['null', 'string'], fc.option(fc.string())],
-  ['union', ['null', 'boolean', 'double', 'string'], fc.oneof(fc.constant(null), fc.boolean(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.string())],
-  ['record', { type: 'record', name: 'Line', fields: [{ name: 'sku', type: 'string' }, { name: 'count', type: 'int' }] }, fc.record({ sku: fc.string(), count: fc.integer() }, { noNullPrototype: true })],
+  [
+    'union',
+    ['null', 'boolean', 'double', 'string'],
+    fc.oneof(fc.constant(null), fc.boolean(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.string()),
+  ],
+  [
+    'record',
+    {
+      type: 'record',
+      name: 'Line',
+      fields: [
+        { name: 'sku', type: 'string' },
+        { name: 'count', type: 'int' },
+      ],
+    },
+    fc.record({ sku: fc.string(), count: fc.integer() }, { noNullPrototype: true }),
+  ],
 ]
 
 test.each(everything)('reads back every %s that it wrote, byte for byte as long as its pieces of memory last', (_name, type, values) => {
@@ -93,14 +134,18 @@ test('writes values larger than its pieces of memory', () => {
 test('refuses to write or read more than 1 MiB', () => {
   const definition = definitionOf([[{ name: 'text', type: 'string' }]])
 
-  expect(() => encodePayload(definition, { text: 'a'.repeat(VALUE_BYTES_MAX) })).toThrow(expect.objectContaining({ code: 'VALUE_TOO_LARGE' }))
+  expect(() => encodePayload(definition, { text: 'a'.repeat(VALUE_BYTES_MAX) })).toThrow(
+    expect.objectContaining({ code: 'VALUE_TOO_LARGE' }),
+  )
   expect(() => decodePayload(definition, Buffer.alloc(2_000_000))).toThrow(expect.objectContaining({ code: 'VALUE_TOO_LARGE' }))
 })
 
 test('names the path of data that was changed after it was checked', () => {
   const data: Record<string, unknown> = { ...order, total: 'much' }
 
-  expect(() => encodePayload(OrderPlaced.definition, data)).toThrow(expect.objectContaining({ code: 'CONTRACT_VIOLATED', details: expect.objectContaining({ path: 'total' }) }))
+  expect(() => encodePayload(OrderPlaced.definition, data)).toThrow(
+    expect.objectContaining({ code: 'CONTRACT_VIOLATED', details: expect.objectContaining({ path: 'total' }) }),
+  )
 })
 
 test('goes on writing after data that did not fit', () => {
@@ -111,12 +156,18 @@ test('goes on writing after data that did not fit', () => {
 
 test.each([
   ['nothing', Buffer.alloc(0), 'its 0 bytes start with nothing'],
-  ['JSON', Buffer.from('{"orderId":1}'), 'its 13 bytes start with 7b 22 6f 72 64 65 72 49 64 22, which is no framing known here (it looks like JSON)'],
+  [
+    'JSON',
+    Buffer.from('{"orderId":1}'),
+    'its 13 bytes start with 7b 22 6f 72 64 65 72 49 64 22, which is no framing known here (it looks like JSON)',
+  ],
   ['a registry id', Buffer.from([0, 0, 0, 1, 44, 2, 2]), 'registry framing (00 and schema id 300)'],
   ['a registry GUID', Buffer.from(`01${'ab'.repeat(16)}00`, 'hex'), `registry framing (01 and GUID ${'ab'.repeat(16)})`],
   ['half a frame', Buffer.from('c30102', 'hex'), 'start with c3 01 02'],
 ])('refuses a value in foreign framing by its name: %s', (_name, value, problem) => {
-  expect(() => decodePayload(OrderPlaced.definition, value)).toThrow(expect.objectContaining({ code: 'FRAMING_UNKNOWN', message: expect.stringContaining(problem) }))
+  expect(() => decodePayload(OrderPlaced.definition, value)).toThrow(
+    expect.objectContaining({ code: 'FRAMING_UNKNOWN', message: expect.stringContaining(problem) }),
+  )
 })
 
 test('tells a schema that it does not know from bytes that nobody can read', () => {
@@ -131,7 +182,9 @@ test('refuses a value that ends early, and one with bytes left over', () => {
   const value = encodePayload(OrderPlaced.definition, order)
 
   for (let length = 10; length < value.length; length++) {
-    expect(() => decodePayload(OrderPlaced.definition, value.subarray(0, length))).toThrow(expect.objectContaining({ code: 'PAYLOAD_UNREADABLE' }))
+    expect(() => decodePayload(OrderPlaced.definition, value.subarray(0, length))).toThrow(
+      expect.objectContaining({ code: 'PAYLOAD_UNREADABLE' }),
+    )
   }
   expect(() => decodePayload(OrderPlaced.definition, Buffer.concat([value, Buffer.from([0])]))).toThrow('1 bytes are left over')
 })
@@ -152,7 +205,16 @@ test('reads what a newer version wrote, when it has that schema', () => {
 })
 
 test('reads an int as a long and a text as bytes, as Avro promises', () => {
-  const versions = [[{ name: 'n', type: 'int' }, { name: 't', type: 'string' }], [{ name: 'n', type: 'long' }, { name: 't', type: 'bytes' }]]
+  const versions = [
+    [
+      { name: 'n', type: 'int' },
+      { name: 't', type: 'string' },
+    ],
+    [
+      { name: 'n', type: 'long' },
+      { name: 't', type: 'bytes' },
+    ],
+  ]
   const value = encodePayload(definitionOf(versions, 1), { n: -7, t: 'ä' })
 
   expect(decodePayload(definitionOf(versions, 2), value)).toEqual({ n: -7, t: Buffer.from('ä') })
@@ -164,7 +226,12 @@ test('says which versions cannot be read as each other, every time', () => {
   const reader = definitionOf(versions, 2)
 
   for (const _attempt of [1, 2]) {
-    expect(() => decodePayload(reader, value)).toThrow(expect.objectContaining({ code: 'SCHEMA_INCOMPATIBLE', message: expect.stringContaining('Version 1 of test.Probe cannot be read as version 2') }))
+    expect(() => decodePayload(reader, value)).toThrow(
+      expect.objectContaining({
+        code: 'SCHEMA_INCOMPATIBLE',
+        message: expect.stringContaining('Version 1 of test.Probe cannot be read as version 2'),
+      }),
+    )
   }
 })
 
@@ -210,19 +277,25 @@ const bombs: readonly (readonly [string, AvroSchema, readonly number[]])[] = [
 test.each(bombs)('refuses %s within 0.2 s of CPU, read or skipped, and stays whole', (_name, type, payload) => {
   const plain = definitionOf([[{ name: 'value', type }]])
   const skipping = definitionOf([[{ name: 'kept', type: 'int', default: 0 }], [{ name: 'value', type }]], 1)
-  const resolving = definitionOf([[{ name: 'value', type }, { name: 'kept', type: 'int', default: 0 }], [{ name: 'value', type }]], 1)
+  const resolving = definitionOf(
+    [
+      [
+        { name: 'value', type },
+        { name: 'kept', type: 'int', default: 0 },
+      ],
+      [{ name: 'value', type }],
+    ],
+    1,
+  )
   // The first look builds the types, which is no part of reading.
-  for (const definition of [plain, skipping, resolving]) expect(() => decodePayload(definition, framed(definition, []))).toThrow('cannot be decoded')
+  for (const definition of [plain, skipping, resolving])
+    expect(() => decodePayload(definition, framed(definition, []))).toThrow('cannot be decoded')
 
   const started = process.cpuUsage()
   expect(() => decodePayload(plain, framed(plain, payload))).toThrow(expect.objectContaining({ code: 'PAYLOAD_UNREADABLE' }))
   expect(() => decodePayload(resolving, framed(resolving, payload))).toThrow(expect.objectContaining({ code: 'PAYLOAD_UNREADABLE' }))
   // What is skipped is not looked into: it may end, but not hang.
-  try {
-    decodePayload(skipping, framed(skipping, payload))
-  } catch (error) {
-    expect(error).toMatchObject({ code: 'PAYLOAD_UNREADABLE' })
-  }
+  expect(['read', 'PAYLOAD_UNREADABLE']).toContain(outcomeOf(skipping, framed(skipping, payload)).outcome)
   const { user, system } = process.cpuUsage(started)
 
   expect((user + system) / 1000).toBeLessThan(200)
@@ -231,23 +304,32 @@ test.each(bombs)('refuses %s within 0.2 s of CPU, read or skipped, and stays who
 })
 
 test('gives data of its schema or an error for any bytes at all', () => {
-  const definition = definitionOf([[{ name: 'list', type: strings }, { name: 'map', type: longs }, { name: 'tree', type: ['null', tree], default: null }, { name: 'raw', type: 'bytes' }, { name: 'n', type: 'int' }]])
-  const valid = encodePayload(definition, { list: ['a', 'b'], map: { x: 1 }, tree: { children: [{ children: [] }] }, raw: Buffer.from([1]), n: 5 })
+  const definition = definitionOf([
+    [
+      { name: 'list', type: strings },
+      { name: 'map', type: longs },
+      { name: 'tree', type: ['null', tree], default: null },
+      { name: 'raw', type: 'bytes' },
+      { name: 'n', type: 'int' },
+    ],
+  ])
+  const valid = encodePayload(definition, {
+    list: ['a', 'b'],
+    map: { x: 1 },
+    tree: { children: [{ children: [] }] },
+    raw: Buffer.from([1]),
+    n: 5,
+  })
   let readable = 0
 
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(valid.length - 11), fc.nat(255)), { minLength: 1, maxLength: 4 }), (changes) => {
       const value = Buffer.from(valid)
       for (const [at, byte] of changes) value[10 + at] = byte
-      let data: unknown
-      try {
-        data = decodePayload(definition, value)
-      } catch (error) {
-        expect(error).toMatchObject({ code: 'PAYLOAD_UNREADABLE' })
-        return
-      }
-      readable++
-      expect(conform(definition, data)).toEqual(data)
+      const { outcome, data } = outcomeOf(definition, value)
+      if (outcome === 'read') readable++
+      const isWhole = outcome === 'read' ? isDeepStrictEqual(conform(definition, data), plain(data)) : outcome === 'PAYLOAD_UNREADABLE'
+      expect(isWhole).toBe(true)
     }),
     { numRuns: 3000 },
   )

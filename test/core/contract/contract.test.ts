@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { DemandSurged } from '../../../examples/order-fulfilment/contracts/stock.ts'
 import { OrderPlaced } from '../../../examples/order-fulfilment/contracts/orders.ts'
+import { DemandSurged } from '../../../examples/order-fulfilment/contracts/stock.ts'
 import type { AvroSchema } from '../../../src/core/contract/avro.ts'
 import { fingerprintOf } from '../../../src/core/contract/codec.ts'
 import { type Contract, contract, keyOf } from '../../../src/core/contract/contract.ts'

@@ -53,9 +53,16 @@ const everything = {
     { name: 'attachment', type: ['null', 'bytes'], default: null },
     { name: 'paid', type: 'boolean', default: false },
   ]),
-  'sales/CloseOrder.v1.avsc': message('CloseOrder', { kind: 'command', topic: 'sales.commands', replies: ['shop.billing.OrderClosed', 'shop.billing.OrderKeptOpenForReview'] }, []),
+  'sales/CloseOrder.v1.avsc': message(
+    'CloseOrder',
+    { kind: 'command', topic: 'sales.commands', replies: ['shop.billing.OrderClosed', 'shop.billing.OrderKeptOpenForReview'] },
+    [],
+  ),
   'billing/OrderClosed.v1.avsc': { ...message('OrderClosed', { kind: 'reply', topic: 'billing.replies' }, []), namespace: 'shop.billing' },
-  'billing/OrderKeptOpenForReview.v1.avsc': { ...message('OrderKeptOpenForReview', { kind: 'reply', topic: 'billing.replies' }, [{ name: 'reason', type: 'string' }]), namespace: 'shop.billing' },
+  'billing/OrderKeptOpenForReview.v1.avsc': {
+    ...message('OrderKeptOpenForReview', { kind: 'reply', topic: 'billing.replies' }, [{ name: 'reason', type: 'string' }]),
+    namespace: 'shop.billing',
+  },
 }
 
 test('writes one file a domain, which reads well and which the type checker accepts', async () => {
@@ -86,7 +93,10 @@ test('what was generated makes and checks messages of every version', () => {
     attachment: null,
     paid: false,
   })
-  expect(OrderChangedV1({ id: '1', total: { amount: 5, currency: 'USD' } }).data).toEqual({ id: '1', total: { amount: 5, currency: 'USD' } })
+  expect(OrderChangedV1({ id: '1', total: { amount: 5, currency: 'USD' } }).data).toEqual({
+    id: '1',
+    total: { amount: 5, currency: 'USD' },
+  })
 })
 
 test("the example's contracts are what its schemas say", async () => {
@@ -115,4 +125,17 @@ test('refuses a name that generated code needs for itself', () => {
   const folder = folderOf({ 'orders/A.v1.avsc': event('A', [{ name: 'kept', type: { type: 'fixed', name: 'Record', size: 2 } }]) })
 
   expect(() => generate(loadSchemas(folder))).toThrow('"shop.orders.Record" cannot be a type in TypeScript')
+})
+
+test('refuses two types of one name that meet in one file', () => {
+  const folder = folderOf({
+    'common/Money.v1.avsc': money,
+    'legacy/Money.v1.avsc': { ...money, namespace: 'shop.legacy' },
+    'orders/A.v1.avsc': event('A', [
+      { name: 'now', type: 'shop.common.Money' },
+      { name: 'then', type: 'shop.legacy.Money' },
+    ]),
+  })
+
+  expect(() => generate(loadSchemas(folder))).toThrow('"Money" is the name of two types that meet in orders.ts')
 })

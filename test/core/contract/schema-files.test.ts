@@ -14,7 +14,8 @@ const money = {
   ],
 }
 const reply = (name: string, topic = 'orders.replies'): object => event(name, [], { kind: 'reply', topic })
-const command = (name: string, replies: readonly string[]): object => event(name, [], { kind: 'command', topic: 'orders.commands', replies })
+const command = (name: string, replies: readonly string[]): object =>
+  event(name, [], { kind: 'command', topic: 'orders.commands', replies })
 
 test('reads messages sorted by name and version, and leaves alone what is none', () => {
   const folder = folderOf({
@@ -78,35 +79,150 @@ const withRouting = (routing: object): object => ({ [v1]: event('OrderPlaced', [
 
 test.each<[string, object, string]>([
   ['no JSON', { [v1]: '{"type": "record",}' }, `${v1}#: this is not JSON`],
-  ['another name than its file', { [v1]: event('OrderPlased') }, `${v1}#/name: the file is named for "OrderPlaced", the schema for "OrderPlased"`],
-  ['a namespace of another folder', { [v1]: { ...event('OrderPlaced'), namespace: 'shop.sales' } }, `${v1}#/namespace: the namespace ends in the folder's name, for example "shop.orders"`],
-  ['a message without a version', { 'orders/OrderPlaced.avsc': event('OrderPlaced') }, 'orders/OrderPlaced.avsc#: a message stands in <domain>/<Name>.v<N>.avsc'],
-  ['a gap between versions', { [v1]: event('OrderPlaced'), 'orders/OrderPlaced.v3.avsc': event('OrderPlaced') }, 'orders/OrderPlaced.v3.avsc#: versions count from 1 without a gap, and version 2 is missing'],
-  ['versions on different topics', { [v1]: event('OrderPlaced'), 'orders/OrderPlaced.v2.avsc': event('OrderPlaced', [], { topic: 'sales' }) }, 'orders/OrderPlaced.v2.avsc#/trunkline/topic: versions of a message agree on its topic'],
-  ['a mistyped type', withField({ name: 'total', type: 'lonng' }), `${v1}#/fields/1/type: "shop.orders.lonng" is neither an Avro type nor defined by a schema file (did you mean "long"?)`],
-  ['a reference to no file', withField({ name: 'total', type: 'shop.common.Money' }), '"shop.common.Money" is neither an Avro type nor defined by a schema file'],
-  ['a reference to no version', { ...withField({ name: 'total', type: 'shop.common.Money.v7' }), 'common/Money.v1.avsc': money }, `${v1}#: it refers to "shop.common.Money.v7", which no schema file defines (its versions are 1)`],
-  ['two versions of one type', { ...withField({ name: 'a', type: { type: 'map', values: ['shop.common.Money', 'null'] } }), 'orders/Both.v1.avsc': event('Both', [{ name: 'a', type: 'shop.common.Money.v1' }, { name: 'b', type: 'shop.common.Money' }]), 'common/Money.v1.avsc': money, 'common/Money.v2.avsc': money }, 'orders/Both.v1.avsc#: two versions of "shop.common.Money" meet in this schema'],
-  ['a circle of files', { 'common/A.v1.avsc': { ...money, name: 'A', fields: [{ name: 'b', type: 'B' }] }, 'common/B.v1.avsc': { ...money, name: 'B', fields: [{ name: 'a', type: ['null', 'A'] }] } }, 'common/A.v1.avsc -> common/B.v1.avsc -> common/A.v1.avsc'],
-  ['a definition that has a file of its own', { ...withField({ name: 'total', type: money }), 'common/Money.v1.avsc': money }, `${v1}#/fields/1/type/name: "shop.common.Money" is defined twice`],
+  [
+    'another name than its file',
+    { [v1]: event('OrderPlased') },
+    `${v1}#/name: the file is named for "OrderPlaced", the schema for "OrderPlased"`,
+  ],
+  [
+    'a namespace of another folder',
+    { [v1]: { ...event('OrderPlaced'), namespace: 'shop.sales' } },
+    `${v1}#/namespace: the namespace ends in the folder's name, for example "shop.orders"`,
+  ],
+  [
+    'a message without a version',
+    { 'orders/OrderPlaced.avsc': event('OrderPlaced') },
+    'orders/OrderPlaced.avsc#: a message stands in <domain>/<Name>.v<N>.avsc',
+  ],
+  [
+    'a gap between versions',
+    { [v1]: event('OrderPlaced'), 'orders/OrderPlaced.v3.avsc': event('OrderPlaced') },
+    'orders/OrderPlaced.v3.avsc#: versions count from 1 without a gap, and version 2 is missing',
+  ],
+  [
+    'versions on different topics',
+    { [v1]: event('OrderPlaced'), 'orders/OrderPlaced.v2.avsc': event('OrderPlaced', [], { topic: 'sales' }) },
+    'orders/OrderPlaced.v2.avsc#/trunkline/topic: versions of a message agree on its topic',
+  ],
+  [
+    'a mistyped type',
+    withField({ name: 'total', type: 'lonng' }),
+    `${v1}#/fields/1/type: "shop.orders.lonng" is neither an Avro type nor defined by a schema file (did you mean "long"?)`,
+  ],
+  [
+    'a reference to no file',
+    withField({ name: 'total', type: 'shop.common.Money' }),
+    '"shop.common.Money" is neither an Avro type nor defined by a schema file',
+  ],
+  [
+    'a reference to no version',
+    { ...withField({ name: 'total', type: 'shop.common.Money.v7' }), 'common/Money.v1.avsc': money },
+    `${v1}#: it refers to "shop.common.Money.v7", which no schema file defines (its versions are 1)`,
+  ],
+  [
+    'two versions of one type',
+    {
+      ...withField({ name: 'a', type: { type: 'map', values: ['shop.common.Money', 'null'] } }),
+      'orders/Both.v1.avsc': event('Both', [
+        { name: 'a', type: 'shop.common.Money.v1' },
+        { name: 'b', type: 'shop.common.Money' },
+      ]),
+      'common/Money.v1.avsc': money,
+      'common/Money.v2.avsc': money,
+    },
+    'orders/Both.v1.avsc#: two versions of "shop.common.Money" meet in this schema',
+  ],
+  [
+    'a circle of files',
+    {
+      'common/A.v1.avsc': { ...money, name: 'A', fields: [{ name: 'b', type: 'B' }] },
+      'common/B.v1.avsc': { ...money, name: 'B', fields: [{ name: 'a', type: ['null', 'A'] }] },
+    },
+    'common/A.v1.avsc -> common/B.v1.avsc -> common/A.v1.avsc',
+  ],
+  [
+    'a definition that has a file of its own',
+    { ...withField({ name: 'total', type: money }), 'common/Money.v1.avsc': money },
+    `${v1}#/fields/1/type/name: "shop.common.Money" is defined twice`,
+  ],
   ['a field twice', withField({ name: 'id', type: 'string' }), `${v1}#/fields/1/name: the field "id" is there twice`],
-  ['a field that every object has', withField({ name: 'constructor', type: 'string' }), `${v1}#/fields/1/name: "constructor" is a name that every JavaScript object has already`],
-  ['a default of another type', withField({ name: 'total', type: 'long', default: 'none' }), `${v1}#/fields/1/default: the default "none" does not fit its type, long`],
-  ['a default of another branch', withField({ name: 'note', type: ['string', 'null'], default: null }), `${v1}#/fields/1/default: the default null does not fit the first branch of its union, string`],
-  ['a union that JavaScript cannot tell apart', withField({ name: 'total', type: ['int', 'double'] }), `${v1}#/fields/1/type/1: double cannot be told from int`],
-  ['items that take no bytes', withField({ name: 'gaps', type: { type: 'array', items: 'null' } }), `${v1}#/fields/1/type/items: items that take no bytes`],
-  ['a logical type', withField({ name: 'at', type: { type: 'long', logicalType: 'timestamp-millis' } }), `${v1}#/fields/1/type/logicalType: logical types are not supported yet`],
-  ['an unknown kind', withRouting({ kind: 'evnt' }), `${v1}#/trunkline/kind: a message is an "event", a "command" or a "reply", not "evnt"`],
+  [
+    'a field that every object has',
+    withField({ name: 'constructor', type: 'string' }),
+    `${v1}#/fields/1/name: "constructor" is a name that every JavaScript object has already`,
+  ],
+  [
+    'a default of another type',
+    withField({ name: 'total', type: 'long', default: 'none' }),
+    `${v1}#/fields/1/default: the default "none" does not fit its type, long`,
+  ],
+  [
+    'a default of another branch',
+    withField({ name: 'note', type: ['string', 'null'], default: null }),
+    `${v1}#/fields/1/default: the default null does not fit the first branch of its union, string`,
+  ],
+  [
+    'a union that JavaScript cannot tell apart',
+    withField({ name: 'total', type: ['int', 'double'] }),
+    `${v1}#/fields/1/type/1: double cannot be told from int`,
+  ],
+  [
+    'items that take no bytes',
+    withField({ name: 'gaps', type: { type: 'array', items: 'null' } }),
+    `${v1}#/fields/1/type/items: items that take no bytes`,
+  ],
+  [
+    'a logical type',
+    withField({ name: 'at', type: { type: 'long', logicalType: 'timestamp-millis' } }),
+    `${v1}#/fields/1/type/logicalType: logical types are not supported yet`,
+  ],
+  [
+    'an unknown kind',
+    withRouting({ kind: 'evnt' }),
+    `${v1}#/trunkline/kind: a message is an "event", a "command" or a "reply", not "evnt"`,
+  ],
   ['a mistyped attribute', withRouting({ topics: 'x' }), `${v1}#/trunkline/topics: "topics" is not known here (did you mean "topic"?)`],
   ['a topic that Kafka refuses', withRouting({ topic: 'new orders' }), `${v1}#/trunkline/topic: a topic is 1 to 249 letters`],
   ['a key that is no field', withRouting({ key: 'ids' }), `${v1}#/trunkline/key: there is no field "ids" (did you mean "id"?)`],
-  ['a key that may be null', { [v1]: event('OrderPlaced', [{ name: 'ref', type: ['null', 'string'] }], { key: 'ref' }) }, `${v1}#/trunkline/key: the key "ref" is of type union`],
-  ['a key that nobody thought of', withRouting({ key: undefined }), `${v1}#/trunkline/key: name the field whose value keeps messages in order (id), or null`],
-  ['an event with replies', withRouting({ replies: ['shop.orders.X'] }), `${v1}#/trunkline/replies: only a command has replies, this is an event`],
-  ['a command without replies', { 'orders/Confirm.v1.avsc': command('Confirm', []) }, 'orders/Confirm.v1.avsc#/trunkline/replies: a command needs at least one reply'],
-  ['a reply that is missing', { 'orders/Confirm.v1.avsc': command('Confirm', ['shop.orders.Confirmd']), 'orders/Confirmed.v1.avsc': reply('Confirmed') }, 'orders/Confirm.v1.avsc#/trunkline/replies/0: no schema file defines "shop.orders.Confirmd" (did you mean "shop.orders.Confirmed"?)'],
-  ['an event as a reply', { 'orders/Confirm.v1.avsc': command('Confirm', ['shop.orders.Confirmed']), 'orders/Confirmed.v1.avsc': event('Confirmed') }, '"shop.orders.Confirmed" is not a reply'],
-  ['replies on two topics', { 'orders/Confirm.v1.avsc': command('Confirm', ['shop.orders.A', 'shop.orders.B']), 'orders/A.v1.avsc': reply('A'), 'orders/B.v1.avsc': reply('B', 'elsewhere') }, 'orders/Confirm.v1.avsc#/trunkline/replies: the replies of a command share one topic'],
+  [
+    'a key that may be null',
+    { [v1]: event('OrderPlaced', [{ name: 'ref', type: ['null', 'string'] }], { key: 'ref' }) },
+    `${v1}#/trunkline/key: the key "ref" is of type union`,
+  ],
+  [
+    'a key that nobody thought of',
+    withRouting({ key: undefined }),
+    `${v1}#/trunkline/key: name the field whose value keeps messages in order (id), or null`,
+  ],
+  [
+    'an event with replies',
+    withRouting({ replies: ['shop.orders.X'] }),
+    `${v1}#/trunkline/replies: only a command has replies, this is an event`,
+  ],
+  [
+    'a command without replies',
+    { 'orders/Confirm.v1.avsc': command('Confirm', []) },
+    'orders/Confirm.v1.avsc#/trunkline/replies: a command needs at least one reply',
+  ],
+  [
+    'a reply that is missing',
+    { 'orders/Confirm.v1.avsc': command('Confirm', ['shop.orders.Confirmd']), 'orders/Confirmed.v1.avsc': reply('Confirmed') },
+    'orders/Confirm.v1.avsc#/trunkline/replies/0: no schema file defines "shop.orders.Confirmd" (did you mean "shop.orders.Confirmed"?)',
+  ],
+  [
+    'an event as a reply',
+    { 'orders/Confirm.v1.avsc': command('Confirm', ['shop.orders.Confirmed']), 'orders/Confirmed.v1.avsc': event('Confirmed') },
+    '"shop.orders.Confirmed" is not a reply',
+  ],
+  [
+    'replies on two topics',
+    {
+      'orders/Confirm.v1.avsc': command('Confirm', ['shop.orders.A', 'shop.orders.B']),
+      'orders/A.v1.avsc': reply('A'),
+      'orders/B.v1.avsc': reply('B', 'elsewhere'),
+    },
+    'orders/Confirm.v1.avsc#/trunkline/replies: the replies of a command share one topic',
+  ],
 ])('refuses %s, naming the file and the place', (_what, files, message) => {
   const folder = folderOf({ ...files })
 
@@ -115,6 +231,9 @@ test.each<[string, object, string]>([
 
 test('says what to do when there is no such folder', () => {
   expect(() => loadSchemas(join(folderOf({}), 'schemas'))).toThrow(
-    expect.objectContaining({ code: 'SCHEMAS_MISSING', message: expect.stringContaining('Create it, or set "schemas" in trunkline.config.ts') }),
+    expect.objectContaining({
+      code: 'SCHEMAS_MISSING',
+      message: expect.stringContaining('Create it, or set "schemas" in trunkline.config.ts'),
+    }),
   )
 })

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { ConfirmOrder, OrderConfirmed, OrderPlaced } from '../../../examples/order-fulfilment/contracts/orders.ts'
 import { PaymentRefunded, PaymentTaken } from '../../../examples/order-fulfilment/contracts/payments.ts'
 import { ReserveStock, StockReleased, StockReserved } from '../../../examples/order-fulfilment/contracts/stock.ts'
+import { PostgresIncidentLog } from '../../../src/adapters/postgres/incident-log.ts'
 import { PostgresSagaStore } from '../../../src/adapters/postgres/saga-store.ts'
 import { decodePayload } from '../../../src/core/contract/codec.ts'
 import { CommandSettled } from '../../../src/core/contract/command-settled.ts'
@@ -23,9 +24,13 @@ const { orderId } = order
 /** One process that runs these definitions. */
 function run(opened: SagaDatabase, ...definitions: readonly SagaDefinition[]) {
   const { database, publisher, diagnostics } = opened
+  const incidents = new PostgresIncidentLog<Transaction>({ database, diagnostics, service: 'orders' })
   const store = new PostgresSagaStore<Transaction>({ database })
-  const coordinator = new SagaCoordinator<Transaction>({ store, publisher, diagnostics }, definitions)
-  const timers = new SagaTimers<Transaction>({ store, publisher, diagnostics, coordinators: [coordinator] }, sagaTimerOptions.parse({ idleDelay: '20ms' }))
+  const coordinator = new SagaCoordinator<Transaction>({ store, publisher, incidents, diagnostics }, definitions)
+  const timers = new SagaTimers<Transaction>(
+    { store, publisher, diagnostics, coordinators: [coordinator] },
+    sagaTimerOptions.parse({ idleDelay: '20ms' }),
+  )
   return {
     coordinator,
     timers,
@@ -61,7 +66,7 @@ function answerTo(command: Published | undefined, message: Outgoing): Message {
 const placed = received(OrderPlaced(order))
 const typesOf = (published: readonly Published[]) => published.map(({ envelope }) => envelope['type'])
 
-test('reads its start, the replies of all its commands and the guard\'s own answer', async () => {
+test("reads its start, the replies of all its commands and the guard's own answer", async () => {
   const { coordinator } = run(await openSagaDatabase(), fulfilment)
 
   expect(coordinator.groupOf('orders')).toBe('orders.order-fulfilment')
@@ -121,7 +126,11 @@ test('goes from reply to reply to its end', async () => {
   await receive(answerTo((await opened.published())[1], PaymentTaken({ orderId })))
   await receive(answerTo((await opened.published())[2], OrderConfirmed({ orderId })))
 
-  expect(typesOf(await opened.published())).toEqual(['shop.stock.ReserveStock.v1', 'shop.payments.TakePayment.v1', 'shop.orders.ConfirmOrder.v1'])
+  expect(typesOf(await opened.published())).toEqual([
+    'shop.stock.ReserveStock.v1',
+    'shop.payments.TakePayment.v1',
+    'shop.orders.ConfirmOrder.v1',
+  ])
   expect(await status()).toMatchObject({ status: 'completed', version: 4, due_at: null })
   expect(witness.all('saga.transition').map(({ from, to }) => `${from} ${to}`)).toEqual([
     'new running',
@@ -149,7 +158,10 @@ test('writes down what it ignored', async () => {
   await receive(placed)
   await receive(received(StockReserved({ orderId }), { sagaid: id, commandid: randomUUID() }))
 
-  const { rows } = await opened.database.outside.query('select seq, input, effects from trunkline.saga_history where saga_id = $1 order by seq', [id])
+  const { rows } = await opened.database.outside.query(
+    'select seq, input, effects from trunkline.saga_history where saga_id = $1 order by seq',
+    [id],
+  )
 
   expect(rows).toMatchObject([
     { seq: 1, input: { kind: 'started', messageId: placed.id } },
@@ -223,7 +235,12 @@ test('a reply and the timer at the same moment: one of them decides', async () =
 
 test('fires timers by itself until it is stopped', async () => {
   const quick = saga('order-fulfilment', head)
-    .step('reserve', { command: (s) => ReserveStock({ orderId: s.orderId, sku: s.sku, quantity: 1 }), compensation: 'none', timeout: '1ms', attempts: 1 })
+    .step('reserve', {
+      command: (s) => ReserveStock({ orderId: s.orderId, sku: s.sku, quantity: 1 }),
+      compensation: 'none',
+      timeout: '1ms',
+      attempts: 1,
+    })
     .pivot('confirm', { command: (s) => ConfirmOrder({ orderId: s.orderId }) })
   const opened = await openSagaDatabase()
   const { start, timers, witness, status } = run(opened, quick)
@@ -258,7 +275,9 @@ test('a timer that cannot be applied does not stop the others, and fires again l
   broken = false
   await run(opened.later(92), definition).timers.fireDue()
 
-  expect(due.witness.all('saga.timer_failed')).toMatchObject([{ id: instanceId('order-fulfilment', 'bad'), reason: expect.stringContaining('a bug') }])
+  expect(due.witness.all('saga.timer_failed')).toMatchObject([
+    { id: instanceId('order-fulfilment', 'bad'), reason: expect.stringContaining('a bug') },
+  ])
   expect(afterwards.slice(2).map(({ key }) => key)).toEqual(['good'])
   expect((await opened.published()).slice(3).map(({ key }) => key)).toContain('bad')
 })
@@ -267,12 +286,20 @@ test('keeps the message out of its hands when the instance needs a definition th
   const opened = await openSagaDatabase()
   await run(opened, fulfilment).receive(placed)
   const [command] = await opened.published()
-  const changed = saga('order-fulfilment', head).step('other', { command: (s) => ConfirmOrder({ orderId: s.orderId }), compensation: 'none' })
-  const next = saga('order-fulfilment', { ...head, version: 2 }).step('other', { command: (s) => ConfirmOrder({ orderId: s.orderId }), compensation: 'none' })
+  const changed = saga('order-fulfilment', head).step('other', {
+    command: (s) => ConfirmOrder({ orderId: s.orderId }),
+    compensation: 'none',
+  })
+  const next = saga('order-fulfilment', { ...head, version: 2 }).step('other', {
+    command: (s) => ConfirmOrder({ orderId: s.orderId }),
+    compensation: 'none',
+  })
   const reply = answerTo(command, StockReserved({ orderId }))
 
   for (const definition of [changed, next]) {
-    await expect(run(opened, definition).receive(reply)).rejects.toSatisfy((error: unknown) => isTrunklineError(error, 'SAGA_DEFINITION_MISSING'))
+    await expect(run(opened, definition).receive(reply)).rejects.toSatisfy((error: unknown) =>
+      isTrunklineError(error, 'SAGA_DEFINITION_MISSING'),
+    )
   }
   await run(opened, fulfilment, next).receive(reply)
 
@@ -281,7 +308,10 @@ test('keeps the message out of its hands when the instance needs a definition th
 
 test('starts new instances with the highest version', async () => {
   const opened = await openSagaDatabase()
-  const next = saga('order-fulfilment', { ...head, version: 2 }).step('confirm', { command: (s) => ConfirmOrder({ orderId: s.orderId }), compensation: 'none' })
+  const next = saga('order-fulfilment', { ...head, version: 2 }).step('confirm', {
+    command: (s) => ConfirmOrder({ orderId: s.orderId }),
+    compensation: 'none',
+  })
 
   await run(opened, fulfilment, next).receive(placed)
 
@@ -311,14 +341,16 @@ test('changes nothing when a function of the definition throws on a reply', asyn
 test('refuses a command whose contract does not carry its replies', async () => {
   const { definition } = ReserveStock
   const { replyContracts: _, ...bare } = definition
-  const Bare = contract<{ kind: 'command'; name: 'shop.stock.ReserveStock'; input: Order; data: Order; reply: typeof ReserveStock.reply }>(bare)
+  const Bare = contract<{ kind: 'command'; name: 'shop.stock.ReserveStock'; input: Order; data: Order; reply: typeof ReserveStock.reply }>(
+    bare,
+  )
   const lame = saga('lame', { ...head, commands: [Bare] }).step('reserve', { command: (s) => Bare(s), compensation: 'none' })
   const opened = await openSagaDatabase()
 
   expect(() => run(opened, lame)).toThrow('does not carry its replies shop.stock.StockReserved, shop.stock.StockRefused')
 })
 
-test('takes the guard\'s own answer for the end of a compensation', async () => {
+test("takes the guard's own answer for the end of a compensation", async () => {
   const opened = await openSagaDatabase()
   const { receive, status } = run(opened, fulfilment)
   await receive(placed)

@@ -52,7 +52,10 @@ test.each([
   ['a step is added', saga('same', head).step('reserve', reserve).step('more', reserve)],
   ['a step is renamed', saga('same', head).step('book', reserve)],
   ['a step becomes the pivot', saga('same', head).pivot('reserve', confirm)],
-  ['a step can be undone now', saga('same', head).step('reserve', { ...reserve, compensation: (s) => ReleaseStock({ orderId: s.orderId }) })],
+  [
+    'a step can be undone now',
+    saga('same', head).step('reserve', { ...reserve, compensation: (s) => ReleaseStock({ orderId: s.orderId }) }),
+  ],
   ['another reply means "no"', saga('same', head).step('reserve', { ...reserve, refusedBy: [StockRefused] })],
 ])('changes its hash when %s', (_, changed) => {
   expect(changed.graph.hash).not.toBe(saga('same', head).step('reserve', reserve).graph.hash)
@@ -79,15 +82,25 @@ test('refuses to start without a business key', () => {
 test.each<[string, () => unknown, string]>([
   ['its name has other letters', () => saga('Order Fulfilment', head), 'must be lower-case letters'],
   ['its version is no whole number', () => saga('bad', { ...head, version: 1.5 }), '"version"'],
-  ['an event is among its commands', () => saga('bad', { ...head, commands: [OrderPlaced] }), '"shop.orders.OrderPlaced" under "commands" is an event'],
+  [
+    'an event is among its commands',
+    () => saga('bad', { ...head, commands: [OrderPlaced] }),
+    '"shop.orders.OrderPlaced" under "commands" is an event',
+  ],
   ['two steps have one name', () => saga('bad', head).step('reserve', reserve).step('reserve', reserve), 'two steps named "reserve"'],
   ['a step has a name that cannot travel', () => saga('bad', head).step('Step one', reserve), 'step "Step one" must be named'],
-  ['a timeout is no duration', () => saga('bad', head).step('reserve', { ...reserve, timeout: '5 minutes' as '5m' }), "expected a duration such as '250ms'"],
+  [
+    'a timeout is no duration',
+    () => saga('bad', head).step('reserve', { ...reserve, timeout: '5 minutes' as '5m' }),
+    "expected a duration such as '250ms'",
+  ],
   ['a window is not positive', () => saga('bad', head).step('reserve', { ...reserve, timeout: '0ms' }), 'from 1ms'],
   ['it never sends', () => saga('bad', head).step('reserve', { ...reserve, attempts: 0 }), '"attempts"'],
 ])('refuses a definition when %s', (_, define, message) => {
   expect(define).toThrow(message)
-  expect(define).toThrow(expect.toSatisfy((error: unknown) => isTrunklineError(error, 'SAGA_INVALID') || isTrunklineError(error, 'OPTION_INVALID')))
+  expect(define).toThrow(
+    expect.toSatisfy((error: unknown) => isTrunklineError(error, 'SAGA_INVALID') || isTrunklineError(error, 'OPTION_INVALID')),
+  )
 })
 
 test('asks how a step before the pivot is undone', () => {
@@ -158,5 +171,7 @@ test('gives onReply the data of the reply it got', () => {
     onReply: (s, reply) => (reply.name === 'shop.payments.PaymentRefused' ? { ...s, sku: reply.data.reason } : s),
   })
 
-  expect(definition.graph.steps[0]?.onReply({ sku: '' }, { name: 'shop.payments.PaymentRefused', data: { reason: 'limit' } })).toEqual({ sku: 'limit' })
+  expect(definition.graph.steps[0]?.onReply({ sku: '' }, { name: 'shop.payments.PaymentRefused', data: { reason: 'limit' } })).toEqual({
+    sku: 'limit',
+  })
 })

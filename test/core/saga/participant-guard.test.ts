@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { PaymentRefunded, PaymentRefused, PaymentTaken, RefundPayment, TakePayment } from '../../../examples/order-fulfilment/contracts/payments.ts'
+import {
+  PaymentRefunded,
+  PaymentRefused,
+  PaymentTaken,
+  RefundPayment,
+  TakePayment,
+} from '../../../examples/order-fulfilment/contracts/payments.ts'
 import { PostgresParticipantStore } from '../../../src/adapters/postgres/participant-store.ts'
 import { CommandSettled } from '../../../src/core/contract/command-settled.ts'
 import type { ContractDefinition, Message, Outgoing } from '../../../src/core/contract/contract.ts'
@@ -8,6 +14,7 @@ import type { Transaction } from '../../../src/core/database/database.ts'
 import type { Publication } from '../../../src/core/outbox/publication.ts'
 import { guardCommand } from '../../../src/core/saga/participant-guard.ts'
 import { isTrunklineError } from '../../../src/foundation/errors.ts'
+import { until } from '../../kit/wait.ts'
 import { openSagaDatabase } from './saga-database.ts'
 
 const sagaid = randomUUID()
@@ -33,6 +40,9 @@ async function openPayments() {
     take: (commandid: string, effect: Effect = book(1, taken)) => handle(TakePayment.definition, { commandid }, effect),
     refund: (commandid: string, actionid: string, effect: Effect = book(-1, refunded)) =>
       handle(RefundPayment.definition, { commandid, actionid, refusedby: refused.name }, effect),
+    someoneWaits: async () =>
+      (await database.outside.query("select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"))
+        .rowCount > 0,
     balance: async () => Number((await database.outside.query('select balance from account')).rows[0]?.['balance']),
   }
 }
@@ -91,14 +101,29 @@ test('undoes an action that was applied, once', async () => {
   expect(await payments.balance()).toBe(0)
 })
 
-test('undoes an action once when two copies of its compensation arrive at once', async () => {
+test('undoes an action once when two copies of its compensation are handled at the same time', async () => {
   const payments = await openPayments()
   const [action, compensation] = [randomUUID(), randomUUID()]
   await payments.take(action)
+  const running = Promise.withResolvers<void>()
+  const go = Promise.withResolvers<void>()
+  const first = payments.refund(compensation, action, async (tx) => {
+    running.resolve()
+    await go.promise
+    return book(-1, refunded)(tx)
+  })
+  await running.promise
+  let ranTwice = false
+  const second = payments.refund(compensation, action, async (tx) => {
+    ranTwice = true
+    return book(-1, refunded)(tx)
+  })
+  await until('the second copy to run or to wait', async () => ranTwice || (await payments.someoneWaits()))
+  go.resolve()
 
-  const replies = await Promise.all([1, 2, 3].map(() => payments.refund(compensation, action)))
+  const replies = await Promise.all([first, second])
 
-  expect(replies.map(answered)).toEqual([1, 2, 3].map(() => ({ name: refunded.name, data: refunded.data })))
+  expect(replies.map(answered)).toEqual([1, 2].map(() => ({ name: refunded.name, data: refunded.data })))
   expect(await payments.balance()).toBe(0)
 })
 

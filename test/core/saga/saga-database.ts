@@ -1,9 +1,9 @@
 import { onTestFinished } from 'vitest'
 import { createPool, PostgresDatabase } from '../../../src/adapters/postgres/database.ts'
 import { PostgresOutboxAppender } from '../../../src/adapters/postgres/outbox-store.ts'
+import { unpackHeaders } from '../../../src/core/broker/header-bytes.ts'
 import type { Transaction } from '../../../src/core/database/database.ts'
 import type { BackboneDiagnostics, DiagnosticCatalogue } from '../../../src/core/diagnostics.ts'
-import { unpackHeaders } from '../../../src/core/broker/header-bytes.ts'
 import { Publisher } from '../../../src/core/outbox/publish.ts'
 import { systemClock } from '../../../src/foundation/clock.ts'
 import { Diagnostics } from '../../../src/foundation/diagnostics.ts'
@@ -46,7 +46,13 @@ function connect(url: string, shiftSeconds: number): SagaDatabase {
   onTestFinished(() => database.close())
   const appender = new PostgresOutboxAppender(database)
   const publisher = new Publisher({ database, appender, diagnostics, clock: systemClock, service: 'test', onPublished: () => undefined })
-  return { database, publisher, diagnostics, later: (seconds) => connect(url, shiftSeconds + seconds), published: () => readOutbox(database) }
+  return {
+    database,
+    publisher,
+    diagnostics,
+    later: (seconds) => connect(url, shiftSeconds + seconds),
+    published: () => readOutbox(database),
+  }
 }
 
 async function readOutbox(database: PostgresDatabase): Promise<readonly Published[]> {

@@ -14,7 +14,12 @@ const leaf = fc.oneof(
 )
 const key = fc.oneof(fc.string(), fc.constantFrom('$trunkline', '__proto__', 'value', 'constructor'))
 const state = fc.letrec((tie) => ({
-  any: fc.oneof({ depthSize: 'small' }, leaf, fc.array(tie('any')), fc.array(fc.tuple(key, tie('any'))).map((entries) => Object.fromEntries(entries))),
+  any: fc.oneof(
+    { depthSize: 'small' },
+    leaf,
+    fc.array(tie('any')),
+    fc.array(fc.tuple(key, tie('any'))).map((entries) => Object.fromEntries(entries)),
+  ),
 })).any
 
 test('gives every state back as it was', () => {

@@ -1,7 +1,14 @@
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ConfirmOrder, OrderConfirmed } from '../../../examples/order-fulfilment/contracts/orders.ts'
-import { PaymentRefunded, PaymentRefused, PaymentTaken, RefundPayment, TakePayment } from '../../../examples/order-fulfilment/contracts/payments.ts'
+import {
+  PaymentRefunded,
+  PaymentRefused,
+  PaymentTaken,
+  RefundPayment,
+  TakePayment,
+} from '../../../examples/order-fulfilment/contracts/payments.ts'
 import { ReleaseStock, ReserveStock, StockRefused } from '../../../examples/order-fulfilment/contracts/stock.ts'
 import { CommandSettled } from '../../../src/core/contract/command-settled.ts'
 import { type SagaDefinition, saga } from '../../../src/core/saga/definition.ts'
@@ -19,7 +26,9 @@ interface Shape {
 }
 
 /** What happens next: an answer to some command that was sent (any, also an old one), or the timer. */
-type Happening = { readonly kind: 'answer'; readonly which: number; readonly how: 'yes' | 'no' | 'settled' | 'foreign' } | { readonly kind: 'timer' }
+type Happening =
+  | { readonly kind: 'answer'; readonly which: number; readonly how: 'yes' | 'no' | 'settled' | 'foreign' }
+  | { readonly kind: 'timer' }
 
 const shape: fc.Arbitrary<Shape> = fc
   .record({
@@ -31,7 +40,14 @@ const shape: fc.Arbitrary<Shape> = fc
   .filter((wanted) => wanted.pivot || wanted.before.length > 0)
 
 const happening: fc.Arbitrary<Happening> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant('answer' as const), which: fc.nat(30), how: fc.constantFrom('yes', 'yes', 'yes', 'no', 'settled', 'foreign') }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('answer' as const),
+      which: fc.nat(30),
+      how: fc.constantFrom('yes', 'yes', 'yes', 'no', 'settled', 'foreign'),
+    }),
+  },
   { weight: 3, arbitrary: fc.constant({ kind: 'timer' as const }) },
 )
 
@@ -43,7 +59,12 @@ function build({ before, pivot, afterPivot, attempts }: Shape): SagaDefinition<O
   let undecided = saga('model', head).step('first', { command: take, compensation: refund, refusedBy: [PaymentRefused], attempts })
   definition = undecided
   before.forEach((undo, index) => {
-    undecided = undecided.step(`b${index}`, { command: take, compensation: undo === 'none' ? 'none' : refund, refusedBy: [PaymentRefused], attempts })
+    undecided = undecided.step(`b${index}`, {
+      command: take,
+      compensation: undo === 'none' ? 'none' : refund,
+      refusedBy: [PaymentRefused],
+      attempts,
+    })
     definition = undecided
   })
   if (!pivot) return definition
@@ -79,8 +100,8 @@ class Run {
     const before = this.instance
     const { instance, effects } = transition(this.#definition.graph, before, input)
     const sends = effects.filter((effect): effect is Send => effect.kind === 'send')
-    if (effects.some((effect) => effect.kind === 'ignored')) expect(instance).toBe(before)
-    if (before.status === 'completed' || before.status === 'compensated') expect(sends).toEqual([])
+    if (effects.some((effect) => effect.kind === 'ignored')) assert.equal(instance, before)
+    if (before.status === 'completed' || before.status === 'compensated') assert.deepEqual(sends, [])
     for (const send of sends) this.#check(send)
     this.sent.push(...sends)
     this.instance = instance
@@ -88,30 +109,29 @@ class Run {
   }
 
   happen(next: Happening): void {
-    if (next.kind === 'timer') return this.feed({ kind: 'timer' })
-    const sent = this.sent[next.which % this.sent.length]
-    if (sent !== undefined) this.feed(answerTo(sent, next.how))
+    const sent = next.kind === 'answer' ? this.sent[next.which % this.sent.length] : undefined
+    this.feed(next.kind === 'answer' && sent !== undefined ? answerTo(sent, next.how) : { kind: 'timer' })
   }
 
   #check(send: Send): void {
     const kind = this.kindOf(send.step)
     // I3: no action once it compensates. I4: the pivot and what follows is never undone.
-    if (send.direction === 'action') expect(this.sent.every((earlier) => earlier.direction === 'action')).toBe(true)
-    else expect(kind).toBe('compensatable')
+    if (send.direction === 'action') assert.ok(this.sent.every((earlier) => earlier.direction === 'action'))
+    else assert.equal(kind, 'compensatable')
     const earlier = this.sent.filter((other) => other.commandId === send.commandId)
     // I7: one command id is one (step, direction), its attempts are counted and say the same.
-    expect(earlier.every((other) => other.step === send.step && other.direction === send.direction)).toBe(true)
-    expect(send.attempt).toBe(earlier.length + 1)
-    for (const other of earlier) expect(other.message).toEqual(send.message)
+    assert.ok(earlier.every((other) => other.step === send.step && other.direction === send.direction))
+    assert.equal(send.attempt, earlier.length + 1)
+    for (const other of earlier) assert.deepEqual(other.message, send.message)
   }
 
   /** I10: what has not ended waits for exactly one command; compensations are therefore sent one at a time. */
   #checkPending(): void {
     const pending = this.instance.steps.filter((step) => (step.compensation ?? step).status === 'pending')
     const { status } = this.instance
-    if (status === 'running' || status === 'compensating') expect(pending).toHaveLength(1)
-    if (status === 'completed' || status === 'compensated') expect(pending).toHaveLength(0)
-    if (status === 'stuck') expect(this.instance.reason).not.toBeNull()
+    if (status === 'running' || status === 'compensating') assert.equal(pending.length, 1)
+    if (status === 'completed' || status === 'compensated') assert.equal(pending.length, 0)
+    if (status === 'stuck') assert.notEqual(this.instance.reason, null)
   }
 
   kindOf(step: string): GraphStep['kind'] | undefined {
@@ -123,15 +143,20 @@ class Run {
     const { graph } = this.#definition
     const { status, steps } = this.instance
     if (status === 'completed') {
-      expect(steps.map((step) => step.status)).toEqual(graph.steps.map(() => 'done'))
-      expect(steps.every((step) => step.compensation === null)).toBe(true)
+      assert.deepEqual(
+        steps.map((step) => step.status),
+        graph.steps.map(() => 'done'),
+      )
+      assert.ok(steps.every((step) => step.compensation === null))
     }
     if (status !== 'compensated') return
-    const mayHaveEffects = steps.filter((step) => step.status !== 'failed' && graph.steps.find(({ name }) => name === step.name)?.compensated)
+    const mayHaveEffects = steps.filter(
+      (step) => step.status !== 'failed' && graph.steps.find(({ name }) => name === step.name)?.compensated,
+    )
     const undone = [...new Set(this.sent.filter((send) => send.direction === 'compensation').map((send) => send.step))]
-    expect(undone).toEqual(mayHaveEffects.map((step) => step.name).reverse())
-    expect(mayHaveEffects.every((step) => step.compensation?.status === 'done')).toBe(true)
-    expect(steps.every((step) => this.kindOf(step.name) === 'compensatable' || step.status === 'failed')).toBe(true)
+    assert.deepEqual(undone, mayHaveEffects.map((step) => step.name).reverse())
+    assert.ok(mayHaveEffects.every((step) => step.compensation?.status === 'done'))
+    assert.ok(steps.every((step) => this.kindOf(step.name) === 'compensatable' || step.status === 'failed'))
   }
 }
 

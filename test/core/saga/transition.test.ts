@@ -1,11 +1,30 @@
 import { expect, test } from 'vitest'
 import { ConfirmOrder, OrderConfirmed } from '../../../examples/order-fulfilment/contracts/orders.ts'
-import { PaymentRefunded, PaymentRefused, PaymentTaken, RefundPayment, TakePayment } from '../../../examples/order-fulfilment/contracts/payments.ts'
-import { ReleaseStock, ReserveStock, StockRefused, StockReleased, StockReserved } from '../../../examples/order-fulfilment/contracts/stock.ts'
+import {
+  PaymentRefunded,
+  PaymentRefused,
+  PaymentTaken,
+  RefundPayment,
+  TakePayment,
+} from '../../../examples/order-fulfilment/contracts/payments.ts'
+import {
+  ReleaseStock,
+  ReserveStock,
+  StockRefused,
+  StockReleased,
+  StockReserved,
+} from '../../../examples/order-fulfilment/contracts/stock.ts'
 import { CommandSettled } from '../../../src/core/contract/command-settled.ts'
 import { saga } from '../../../src/core/saga/definition.ts'
 import { COMMAND_SETTLED, type SagaGraph } from '../../../src/core/saga/graph.ts'
-import { COMPENSATION_ATTEMPTS, newInstance, type SagaEffect, type SagaInput, type SagaInstance, transition } from '../../../src/core/saga/transition.ts'
+import {
+  COMPENSATION_ATTEMPTS,
+  newInstance,
+  type SagaEffect,
+  type SagaInput,
+  type SagaInstance,
+  transition,
+} from '../../../src/core/saga/transition.ts'
 import { isTrunklineError } from '../../../src/foundation/errors.ts'
 import { nameId } from '../../../src/foundation/ids.ts'
 import { decidedByPayment, fulfilment, head, instanceOf, order, reply, send, timer } from './given.ts'
@@ -297,7 +316,9 @@ test('says which function of the definition threw, and leaves the instance as it
   const fresh = newInstance(definition.graph, 'o-1', order)
   const before = structuredClone(fresh)
 
-  expect(() => transition(definition.graph, fresh, { kind: 'started' })).toThrow('Step "reserve" of saga "throwing" cannot go on: its action threw: no such article')
+  expect(() => transition(definition.graph, fresh, { kind: 'started' })).toThrow(
+    'Step "reserve" of saga "throwing" cannot go on: its action threw: no such article',
+  )
   expect(fresh).toEqual(before)
 })
 

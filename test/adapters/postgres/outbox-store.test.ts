@@ -1,0 +1,62 @@
+import { Pool } from 'pg'
+import { expect, inject, onTestFinished, test } from 'vitest'
+import { PostgresOutboxAppender, PostgresOutboxStoreFactory } from '../../../src/adapters/postgres/outbox-store.ts'
+import type { Transaction } from '../../../src/core/database/database.ts'
+import { isTrunklineError } from '../../../src/foundation/errors.ts'
+import { outboxStoreConformance } from '../../conformance/outbox-store.ts'
+import { createTestDatabase } from '../../kit/database.ts'
+import { PostgresProxy } from '../../kit/postgres-proxy.ts'
+import { openDatabase } from './open-database.ts'
+
+outboxStoreConformance<Transaction>('Postgres outbox', async () => {
+  const { database, url } = await openDatabase()
+  const outboxes = new PostgresOutboxStoreFactory({ connectionString: url })
+  return {
+    database,
+    appender: new PostgresOutboxAppender(database),
+    open: () => outboxes.open(() => undefined),
+  }
+})
+
+const row = { id: '0190a5a0-0000-7000-8000-000000000001', topic: 'a', key: null, value: null, headers: Buffer.alloc(0), keyHash: 0, bucket: 0 }
+
+test('raises synchronous_commit where the session has it off, for its transaction only', async () => {
+  const { url } = await openDatabase()
+  const pool = new Pool({ connectionString: url, max: 1, options: '-c synchronous_commit=off' })
+  onTestFinished(() => pool.end())
+  const { database } = await openDatabase({ pool })
+  const appender = new PostgresOutboxAppender(database)
+  const setting = "select current_setting('synchronous_commit') as setting"
+
+  const seen = await database.transaction(async (tx) => {
+    const before = (await tx.query(setting)).rows[0]
+    await appender.append(tx, [row])
+    return [before, (await tx.query(setting)).rows[0]]
+  })
+  const after = (await database.outside.query(setting)).rows[0]
+
+  expect([...seen, after]).toEqual([{ setting: 'off' }, { setting: 'on' }, { setting: 'off' }])
+})
+
+test('says once that a connection was lost, and rejects with a transient error', async () => {
+  const { url } = await createTestDatabase()
+  await using proxy = await new PostgresProxy(url).start()
+  const lost: Error[] = []
+  const store = await new PostgresOutboxStoreFactory({ connectionString: proxy.url }).open((reason) => lost.push(reason))
+
+  proxy.cut()
+  const error = await store.acquire('one', 1_000).catch((thrown: unknown) => thrown)
+  await store.close()
+
+  expect(isTrunklineError(error, 'DATABASE_UNAVAILABLE')).toBe(true)
+  expect(lost.length).toBeGreaterThan(0)
+})
+
+test('names the database when it cannot connect', async () => {
+  const nobody = new URL(inject('databaseUrl'))
+  nobody.port = '1'
+
+  const opening = new PostgresOutboxStoreFactory({ connectionString: nobody.href }).open(() => undefined)
+
+  await expect(opening).rejects.toMatchObject({ name: 'TransientError', message: expect.stringContaining('127.0.0.1:1') })
+})

@@ -1,0 +1,45 @@
+import type { AppendOutcome, LogProducer, LogRecord, TopicPartition } from '../../../src/core/broker/log-producer.ts'
+import { PermanentError, TransientError } from '../../../src/foundation/errors.ts'
+
+/** What happens to one batch: the broker gets it and the reply is lost, or it is refused, or it waits. */
+export type Fault = 'lost reply' | 'lost request' | 'refused record' | 'refused cluster' | Promise<void>
+
+/** A real producer with faults in front of it, batch by batch. */
+export class FaultyProducer implements LogProducer {
+  readonly #real: LogProducer
+  readonly #plan: (target: TopicPartition, batch: number) => Fault | undefined
+  /** What was asked of it, in order: the keys of each batch. */
+  readonly batches: { readonly target: TopicPartition; readonly keys: readonly string[] }[] = []
+
+  constructor(real: LogProducer, plan: (target: TopicPartition, batch: number) => Fault | undefined) {
+    this.#real = real
+    this.#plan = plan
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    await this.#real.start(signal)
+  }
+
+  async append(target: TopicPartition, records: readonly LogRecord[]): Promise<AppendOutcome> {
+    this.batches.push({ target, keys: records.map(({ key }) => String(key)) })
+    const fault = this.#plan(target, this.batches.length)
+    switch (fault) {
+      case 'lost reply':
+        await this.#real.append(target, records)
+        return { status: 'unknown', reason: new TransientError('TEST', 'the reply was lost') }
+      case 'lost request':
+        return { status: 'unknown', reason: new TransientError('TEST', 'the request was lost') }
+      case 'refused record':
+        return { status: 'refused', scope: 'record', reason: new PermanentError('TEST', 'the record is refused') }
+      case 'refused cluster':
+        return { status: 'refused', scope: 'cluster', reason: new TransientError('TEST', 'nobody is there') }
+      default:
+        await fault
+        return await this.#real.append(target, records)
+    }
+  }
+
+  async stop(deadlineMs: number): Promise<void> {
+    await this.#real.stop(deadlineMs)
+  }
+}
