@@ -44,12 +44,13 @@ export class Backbone {
   readonly diagnostics: BackboneDiagnostics = new Diagnostics<DiagnosticCatalogue>()
   readonly #shared: SharedParts
   readonly #database: DatabaseParts<Transaction>
-  readonly #subscriptions = new SubscriptionRegistry<Transaction>()
+  readonly #subscriptions: SubscriptionRegistry<Transaction>
   readonly #sagas: SagaRegistry
   readonly #life: Life
 
   constructor(options: ParsedOptions) {
     this.service = options.service
+    this.#subscriptions = new SubscriptionRegistry(options.idleInTransaction)
     this.#shared = { clock: systemClock, diagnostics: this.diagnostics, logger: buildLogger(options, this.diagnostics) }
     this.#database = buildDatabase(options, this.#shared, () => this.#life.wakeRelay())
     this.#sagas = new SagaRegistry(options.service, this.#shared, this.#database)

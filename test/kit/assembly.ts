@@ -38,7 +38,7 @@ export class Assembly {
   readonly database: DatabaseParts<Transaction>
   readonly #shared: SharedParts
   readonly #replacements: Replacements
-  readonly #subscriptions = new SubscriptionRegistry<Transaction>()
+  readonly #subscriptions = new SubscriptionRegistry<Transaction>(60_000)
   #relay: Relay | undefined
   #consumers: Consumer<Transaction>[] = []
   #stopped: Promise<void> | undefined

@@ -17,14 +17,24 @@ export const subscriptionOptions = z.strictObject({
 })
 export type SubscriptionOptions = z.input<typeof subscriptionOptions>
 
+/** Between the end of a handler's time and the end of the server's patience. */
+const TIMEOUT_MARGIN_MS = 500
+
 /** Who handles what: groups, and in each group one handler per message name. */
 export class SubscriptionRegistry<Tx> {
   readonly #groups = new Map<string, Map<string, Subscription<Tx>>>()
+  readonly #timeoutMsMax: number
+
+  /** @param idleInTransactionMs after which the server ends a transaction that waits; a handler must give up before */
+  constructor(idleInTransactionMs: number) {
+    this.#timeoutMsMax = idleInTransactionMs - TIMEOUT_MARGIN_MS
+  }
 
   /** @throws ConfigurationError `HANDLER_DUPLICATE`, `OPTION_INVALID` */
   add(group: string, contracts: readonly AnyContract[], handler: AnyHandler<Tx>, options: SubscriptionOptions = {}): void {
     const where = `subscribe(${contracts.map((contract) => contract.definition.name).join(', ')})`
     const { retry, timeout } = parseOptions(subscriptionOptions, options, where)
+    if (timeout > this.#timeoutMsMax) throw timeoutTooLong(where, timeout, this.#timeoutMsMax)
     const subscriptions = this.#groups.get(group) ?? new Map<string, Subscription<Tx>>()
     for (const contract of contracts) {
       const { name } = contract.definition
@@ -52,6 +62,18 @@ export class SubscriptionRegistry<Tx> {
   topics(): string[] {
     return [...new Set([...this.#groups.values()].flatMap(topicsOf))]
   }
+}
+
+/**
+ * The server would end the transaction first, which looks like a lost database: the message would run again for
+ * ever, and no attempt would be counted.
+ */
+function timeoutTooLong(where: string, timeoutMs: number, maxMs: number): ConfigurationError {
+  return new ConfigurationError(
+    'TIMEOUT_TOO_LONG',
+    `${where}: a timeout of ${timeoutMs} ms is longer than a transaction may wait (idleInTransaction less ${TIMEOUT_MARGIN_MS} ms: ${maxMs} ms). Raise idleInTransaction in createBackbone, or lower the timeout.`,
+    { timeoutMs, maxMs },
+  )
 }
 
 /** The topics to read for these subscriptions; the spine's own replies come on the topics of the others. */

@@ -1,0 +1,121 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Pool } from 'pg'
+import { createBackbone } from '../../../src/index.ts'
+import { KEY_BYTES_MAX, MESSAGE_BYTES_MAX, PUBLICATIONS_MAX } from '../../../src/core/outbox/publish.ts'
+import { countedOn } from '../../kit/contracts.ts'
+import { createTestDatabase } from '../../kit/database.ts'
+
+const Counted = countedOn('t')
+
+/** A backbone that never starts: publishing needs no Kafka. */
+async function publishing() {
+  const { url } = await createTestDatabase()
+  const backbone = createBackbone({ service: 'judge', kafka: { driver: 'memory' }, database: { connectionString: url }, logger: false })
+  const pool = new Pool({ connectionString: url, max: 1 })
+  onTestFinished(async () => {
+    await backbone.stop()
+    await pool.end()
+  })
+  const rows = async (): Promise<Record<string, unknown>[]> => (await pool.query('select id, topic, key, seq::int from trunkline.outbox order by seq')).rows
+  return { backbone, rows }
+}
+
+describe('publish', () => {
+  test('writes in the order in which it was called, with the commit', async () => {
+    const { backbone, rows } = await publishing()
+
+    await backbone.transaction(async (tx) => {
+      await backbone.publish(tx, Counted({ key: 'a', version: 1 }))
+      await backbone.publish(tx, [Counted({ key: 'b', version: 1 }), Counted({ key: 'a', version: 2 })])
+      expect(await rows()).toEqual([])
+    })
+
+    const written = await rows()
+    expect(written.map(({ key }) => String(key))).toEqual(['a', 'b', 'a'])
+    expect(written.map(({ id }) => id)).toEqual(written.map(({ id }) => String(id)).toSorted())
+  })
+
+  test('writes nothing when the transaction rolls back', async () => {
+    const { backbone, rows } = await publishing()
+
+    const aborted = backbone.transaction(async (tx) => {
+      await backbone.publish(tx, Counted({ key: 'a', version: 1 }))
+      throw new Error('abort')
+    })
+
+    await expect(aborted).rejects.toThrow('abort')
+    expect(await rows()).toEqual([])
+  })
+
+  test('inside a savepoint goes away with the savepoint', async () => {
+    const { backbone, rows } = await publishing()
+
+    await backbone.transaction(async (tx) => {
+      await backbone.publish(tx, Counted({ key: 'before', version: 1 }))
+      await tx
+        .savepoint(async () => {
+          await backbone.publish(tx, Counted({ key: 'inside', version: 1 }))
+          throw new Error('undo this part')
+        })
+        .catch(() => undefined)
+      await tx.savepoint(() => backbone.publish(tx, Counted({ key: 'kept', version: 1 })))
+    })
+
+    expect((await rows()).map(({ key }) => String(key))).toEqual(['before', 'kept'])
+  })
+
+  test('refuses a key and a message that Kafka would not take, before the commit', async () => {
+    const { backbone, rows } = await publishing()
+    const publish = (data: Parameters<typeof Counted>[0]) => backbone.transaction((tx) => backbone.publish(tx, Counted(data)))
+
+    await expect(publish({ key: 'k'.repeat(KEY_BYTES_MAX + 1), version: 1 })).rejects.toMatchObject({ code: 'KEY_TOO_LARGE' })
+    await expect(publish({ key: 'a', version: 1, note: 'n'.repeat(MESSAGE_BYTES_MAX) })).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE' })
+    await publish({ key: 'k'.repeat(KEY_BYTES_MAX), version: 1 })
+
+    expect(await rows()).toHaveLength(1)
+  })
+
+  test('refuses more messages than one transaction may have', async () => {
+    const { backbone, rows } = await publishing()
+    const messages = Array.from({ length: PUBLICATIONS_MAX + 1 }, (_, index) => Counted({ key: 'a', version: index }))
+
+    const work = backbone.transaction((tx) => backbone.publish(tx, messages))
+
+    await expect(work).rejects.toMatchObject({ code: 'TOO_MANY_PUBLICATIONS' })
+    expect(await rows()).toEqual([])
+  })
+
+  test('needs a transaction', async () => {
+    const { backbone } = await publishing()
+    const none: unknown = {}
+
+    const work = backbone.publish(none as Parameters<typeof backbone.publish>[0], Counted({ key: 'a', version: 1 }))
+
+    await expect(work).rejects.toMatchObject({ code: 'TRANSACTION_NEEDED' })
+  })
+})
+
+describe('the options of a backbone', () => {
+  const good = { service: 'judge', kafka: { driver: 'memory' }, database: { connectionString: 'postgres://127.0.0.1/x' } } as const
+
+  test.for([
+    [{ ...good, relai: {} }, 'unknown option "relai" (did you mean "relay"?)'],
+    [{ ...good, relay: { batchsize: 3 } }, 'unknown option "relay.batchsize" (did you mean "batchSize"?)'],
+    [{ ...good, relay: { batchSize: 0 } }, '"relay.batchSize"'],
+    [{ ...good, relay: { lease: 5 } }, "expected a duration such as '250ms'"],
+    [{ ...good, relay: { lease: '5ms' } }, 'from 1s to 5m'],
+    [{ ...good, service: 'Not A Name' }, '"service"'],
+    [{ ...good, database: { connectionString: 'mysql://x' } }, '"database'],
+    [{ ...good, kafka: { driver: 'kafkajs', brokers: [] } }, '"kafka.brokers"'],
+  ] as const)('%j is refused: %s', ([options, message]) => {
+    const wrong: unknown = options
+
+    expect(() => createBackbone(wrong as typeof good)).toThrow(message)
+  })
+
+  test('name no secret in their errors', () => {
+    const secret = { ...good, database: { connectionString: 'mysql://user:hunter2@host/x' } }
+
+    expect(() => createBackbone(secret)).toThrow(/^(?!.*hunter2).*$/s)
+  })
+})

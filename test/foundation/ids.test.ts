@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest'
+import { inboxId, nameId, newMessageId } from '../../src/foundation/ids.ts'
+
+test('later ids of a process sort after earlier ones', () => {
+  const ids = Array.from({ length: 20_000 }, newMessageId)
+
+  expect(ids).toEqual([...ids].sort())
+  expect(new Set(ids).size).toBe(ids.length)
+})
+
+test('inbox ids stay what they are: consumers remember messages by them', () => {
+  expect(inboxId('/orders', '0198d3f2-0000-7000-8000-000000000001')).toBe('f30c1be1-e10d-5b3c-b563-571f2dffe50c')
+  expect(inboxId('/stock', '0198d3f2-0000-7000-8000-000000000001')).toBe('0245132c-9413-5eba-9cab-329a7f422e4f')
+  expect(nameId('order-fulfilment/o-1')).toBe('e2f5e322-dee1-5df4-b3b8-751a709d38ee')
+})
+
+test('the same id of another source is another message', () => {
+  expect(inboxId('/a', 'x')).not.toBe(inboxId('/b', 'x'))
+})
