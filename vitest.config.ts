@@ -15,6 +15,8 @@ export default defineConfig({
   },
   test: {
     pool: 'forks',
+    // Most cases wait for servers: two files at a time are done in two thirds of the time on two cores.
+    maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,

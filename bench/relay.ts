@@ -9,8 +9,8 @@ import type { LogDriver } from '../src/core/broker/log-driver.ts'
 import type { LogProducer, LogRecord } from '../src/core/broker/log-producer.ts'
 import { fingerprintOf } from '../src/core/contract/codec.ts'
 import { contract } from '../src/core/contract/contract.ts'
+import type { BenchContext } from './context.ts'
 import { median, type Row, toRow } from './result.ts'
-import type { BenchContext } from './run.ts'
 
 const PARTITIONS = 4
 const VALUE_BYTES = 300

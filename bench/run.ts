@@ -3,19 +3,9 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Client } from 'pg'
 import { type Stack, startStack } from '../src/faces/stack/stack.ts'
+import type { Bench, BenchContext } from './context.ts'
 import { relay } from './relay.ts'
 import { type Row, toTable } from './result.ts'
-
-/** What a bench works with: servers of its own, and how much to measure. */
-export interface BenchContext {
-  readonly stack: Stack
-  readonly events: number
-  readonly runs: number
-  /** Progress; it goes to standard error, so that standard output holds results only. */
-  readonly say: (line: string) => void
-}
-
-export type Bench = (context: BenchContext) => Promise<readonly Row[]>
 
 const benches: Readonly<Record<string, Bench>> = { relay }
 

@@ -68,7 +68,7 @@ export const backboneOptions = z.strictObject({
   timers: sagaTimerOptions.prefault({}),
   /** How long a statement waits for a lock. Default '10s'. */
   lockTimeout: duration({ min: '10ms', max: '10m' }).prefault('10s'),
-  /** How long a frozen process may hold its transaction open. Default '60s'; keep it above every handler's timeout. */
+  /** How long a frozen process may hold its transaction open, and a statement go unanswered. Default '60s'; above every handler's timeout. */
   idleInTransaction: duration({ min: '1s', max: '1h' }).prefault('60s'),
   /** How long `start()` waits for the database and the brokers. Default '30s'. */
   startTimeout: duration({ min: '100ms', max: '1h' }).prefault('30s'),

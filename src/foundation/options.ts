@@ -21,7 +21,7 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): s
     return issue.keys.map((key) => `unknown option "${[...path, key].join('.')}"${suggestion(key, known)}`).join('; ')
   }
   const name = path.length === 0 ? 'the options' : `"${path.join('.')}"`
-  return `${name}: ${issue.message}, got ${shown(valueAt(input, path))}`
+  return `${name}: ${issue.message}, got ${isSecret(path) ? 'a value that is not shown here' : shown(valueAt(input, path))}`
 }
 
 function suggestion(key: string, known: readonly string[]): string {
@@ -84,8 +84,17 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 
+function isSecret(path: readonly string[]): boolean {
+  return /password|secret|token/i.test(path.at(-1) ?? '')
+}
+
 function shown(value: unknown): string {
-  if (typeof value === 'string') return value.length > 40 ? `a text of ${value.length} characters` : JSON.stringify(value)
+  if (typeof value === 'string') return value.length > 40 ? `a text of ${value.length} characters` : JSON.stringify(withoutPassword(value))
   if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined) return String(value)
   return `a value of type ${typeof value}`
+}
+
+/** Addresses carry their password between the first colon after the scheme and the at sign. */
+function withoutPassword(text: string): string {
+  return text.replace(/(\/\/[^/@:]*):[^/@]*@/, '$1:…@')
 }

@@ -36,6 +36,7 @@ function connectionOf(options: ParsedOptions): { pool: Pool; ownsPool: boolean; 
     connectionString,
     maxConnections: database.maxConnections,
     connectTimeoutMs: database.connectTimeout,
+    answerTimeoutMs: options.idleInTransaction,
     applicationName: `trunkline ${service}`,
   })
   return { pool, ownsPool: true, connection: { connectionString } }

@@ -74,7 +74,10 @@ export function judge(history: History): Verdict {
     ...repeated(history.kept.map(nameOf), 'kept more than once'),
     ...[...kept].filter((name) => applied.has(name)).map((name) => `both applied and kept: ${name}`),
     ...inversions(firstOccurrences(history.log), 'overtaken in the log'),
-    ...inversions(history.effects.toSorted((a, b) => compare(a.at, b.at)), 'overtaken among the effects'),
+    ...inversions(
+      history.effects.toSorted((a, b) => compare(a.at, b.at)),
+      'overtaken among the effects',
+    ),
     ...partitionsChanged(history.log),
     ...misstated(history.operations, new Set(history.committed.map(({ operation }) => operation))),
   ]

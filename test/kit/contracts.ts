@@ -1,5 +1,5 @@
-import { type Contract, contract, type Outgoing } from '../../src/core/contract/contract.ts'
 import { fingerprintOf } from '../../src/core/contract/codec.ts'
+import { type Contract, contract, type Outgoing } from '../../src/core/contract/contract.ts'
 
 export interface CountedData {
   readonly key: string

@@ -1,4 +1,4 @@
-import { createServer, connect, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 
 /** What a proxy does with the bytes of one connection. It may hold back, change or swallow them. */
 export interface Wire {

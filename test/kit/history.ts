@@ -29,7 +29,9 @@ export async function readDatabase(url: string): Promise<Pick<History, 'committe
   const client = new Client({ connectionString: url })
   await client.connect()
   try {
-    const committed = await client.query<{ operation: string; key: string; version: string }>('select operation, key, version from committed')
+    const committed = await client.query<{ operation: string; key: string; version: string }>(
+      'select operation, key, version from committed',
+    )
     const effects = await client.query<{ key: string; version: string; at: string }>('select key, version, at from effect')
     const parked = await client.query<{ record_value: Buffer | null }>('select record_value from trunkline.parked_message')
     return {

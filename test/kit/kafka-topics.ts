@@ -22,7 +22,10 @@ export async function endOf(brokers: readonly string[], topic: string): Promise<
   })
 }
 
-async function withAdmin<Result>(brokers: readonly string[], work: (admin: ReturnType<Kafka['admin']>) => Promise<Result>): Promise<Result> {
+async function withAdmin<Result>(
+  brokers: readonly string[],
+  work: (admin: ReturnType<Kafka['admin']>) => Promise<Result>,
+): Promise<Result> {
   const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin()
   await admin.connect()
   try {

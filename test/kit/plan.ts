@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { variants, type Variant } from './broken/variants.ts'
+import { type Variant, variants } from './broken/variants.ts'
 import { failpointSchema } from './failpoints.ts'
 
 const names = Object.keys(variants) as [Variant, ...Variant[]]

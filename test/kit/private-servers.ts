@@ -52,8 +52,7 @@ export class PrivateServer {
   }
 
   async restart(): Promise<void> {
-    const elsewhere =
-      this.#name === 'Kafka' ? { databaseUrl: 'postgres://127.0.0.1:1/none' } : { brokers: ['127.0.0.1:1'] }
+    const elsewhere = this.#name === 'Kafka' ? { databaseUrl: 'postgres://127.0.0.1:1/none' } : { brokers: ['127.0.0.1:1'] }
     this.#stack = await startStack({
       given: { brokers: undefined, databaseUrl: undefined, ...elsewhere },
       directory: this.#directory,

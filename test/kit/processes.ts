@@ -49,12 +49,13 @@ export class TestProcess {
   }
 
   /** Resolves when it has said the line. @throws Error when it ended before, with what it wrote */
-  async says(line: string, withinMs = 20_000): Promise<void> {
+  async says(line: string, withinMs = 40_000): Promise<void> {
     await until(`the line "${line}"`, () => this.lines.includes(line) || (!this.#running && 'ended'), withinMs)
-    if (!this.lines.includes(line)) throw new Error(`The program ended before it said "${line}":\n${this.lines.join('\n')}\n${this.#errors}`)
+    if (!this.lines.includes(line))
+      throw new Error(`The program ended before it said "${line}":\n${this.lines.join('\n')}\n${this.#errors}`)
   }
 
-  async ended(withinMs = 20_000): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+  async ended(withinMs = 40_000): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     await until('the end of the program', () => !this.#running, withinMs)
     return await this.#ended
   }

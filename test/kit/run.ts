@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Pool } from 'pg'
-import { createBackbone, type Backbone } from '../../src/index.ts'
+import { type Backbone, createBackbone } from '../../src/index.ts'
 import { judge, type Verdict } from './checker.ts'
 import { readDatabase, readOperations, readTopic, runTables, toLogged } from './history.ts'
 import { createKafkaTopic, endOf } from './kafka-topics.ts'
@@ -45,9 +45,14 @@ export class Run {
 
   static async begin(servers: Servers, partitions = 4): Promise<Run> {
     const run = new Run(servers)
-    await run.#pool.query(runTables)
-    await createKafkaTopic(servers.brokers, servers.topic, partitions)
-    return run
+    try {
+      await run.#pool.query(runTables)
+      await createKafkaTopic(servers.brokers, servers.topic, partitions)
+      return run
+    } catch (error) {
+      await run[Symbol.asyncDispose]()
+      throw error
+    }
   }
 
   /** The service, and the consumer group, of this run's programs. */

@@ -6,7 +6,10 @@ import { Run } from './run.ts'
 export const hasKafka = inject('brokers').length > 0
 
 /** A test that needs Kafka; where this machine has none, it is skipped and the suite says so. */
-export const onKafka = test.skipIf(!hasKafka)
+export function onKafka(name: string, options: { readonly timeout: number }, body: () => Promise<void>): void {
+  // oxlint-disable-next-line vitest/expect-expect -- the body is the caller's
+  test.skipIf(!hasKafka)(name, options, body)
+}
 
 export function freshTopic(): string {
   return `${inject('runPrefix')}${randomBytes(5).toString('hex')}`

@@ -22,12 +22,13 @@ interface Subscribing {
 
 /** The handler of every run: an effect that can be counted. Notes make it fail in ways that handlers do. */
 export function applyCounted(service: Subscribing, { topic, handlerMs = 0 }: { topic: string; handlerMs?: number }): void {
-  service.subscribe(countedOn(topic), async ({ data }, { tx }) => {
+  const handler: Handler<Counted, Transaction> = async ({ data }, { tx }) => {
     if (data.note === 'poison') throw new Error('This message always fails.')
     await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
     if (data.note === 'catches its SQL error') await tx.query('select 1 / 0').catch(() => undefined)
     if (handlerMs > 0) await pause(handlerMs)
-  })
+  }
+  service.subscribe(countedOn(topic), handler, { timeout: '3s' })
 }
 
 /** Publishes the next message of a key: its number is counted in the same transaction, under the key's lock. */

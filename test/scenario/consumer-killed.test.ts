@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest'
-import type { FailpointName } from '../kit/failpoints.ts'
 import type { Variant } from '../kit/broken/variants.ts'
+import type { FailpointName } from '../kit/failpoints.ts'
 import { beginRun, onKafka } from '../kit/scenario.ts'
 
 const keys = ['a', 'b', 'c', 'd', 'e']
@@ -10,7 +10,11 @@ async function consumerDies(at: FailpointName, broken?: Variant) {
   await using run = await beginRun()
   await run.publishAll(keys, 12)
   const variant = broken === undefined ? {} : { broken }
-  const first = run.spawn({ run: ['relay', 'consume'], failpoints: [{ at, nth: at === 'offset.committing' ? 1 : 17, act: 'SIGKILL' }], ...variant })
+  const first = run.spawn({
+    run: ['relay', 'consume'],
+    failpoints: [{ at, nth: at === 'offset.committing' ? 1 : 17, act: 'SIGKILL' }],
+    ...variant,
+  })
   const { signal } = await first.ended()
   const effectsAtDeath = await run.count('effect')
   run.spawn({ run: ['relay', 'consume'], ...variant })

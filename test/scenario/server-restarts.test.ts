@@ -1,8 +1,8 @@
 import { describe, expect, inject } from 'vitest'
+import { createTestDatabase } from '../kit/database.ts'
 import { PrivateServer } from '../kit/private-servers.ts'
 import { Run } from '../kit/run.ts'
 import { freshTopic, onKafka } from '../kit/scenario.ts'
-import { createTestDatabase } from '../kit/database.ts'
 import { until } from '../kit/wait.ts'
 
 const keys = ['a', 'b', 'c', 'd', 'e']

@@ -1,12 +1,12 @@
 import { describe, expect, inject, test } from 'vitest'
-import { createBackbone } from '../../src/index.ts'
 import { isTrunklineError } from '../../src/foundation/errors.ts'
-import { createTestDatabase } from '../kit/database.ts'
+import { createBackbone } from '../../src/index.ts'
 import { judge } from '../kit/checker.ts'
+import { createTestDatabase } from '../kit/database.ts'
 import { readDatabase, readOperations, readTopic, toLogged } from '../kit/history.ts'
 import { KafkaProxy } from '../kit/kafka-proxy.ts'
 import { PostgresProxy } from '../kit/postgres-proxy.ts'
-import { beginRun, hasKafka, onKafka } from '../kit/scenario.ts'
+import { beginRun, onKafka } from '../kit/scenario.ts'
 import { until, Witness } from '../kit/wait.ts'
 import { publishCounted } from '../kit/workload.ts'
 
@@ -65,58 +65,62 @@ describe.concurrent('G5: a lost reply is not a failure', () => {
     expect(verdict.counts).toMatchObject({ committed: 120, logged: 120, effects: 120 })
     expect(verdict.counts.sentAgain).toBeGreaterThan(0)
   })
+
+  test('a transaction that cannot be resolved is told as unknown, and can be asked for later', {
+    timeout: 60_000,
+  }, async () => {
+    const database = await createTestDatabase()
+    await using proxy = await new PostgresProxy(database.url).start()
+    const backbone = createBackbone({
+      service: 'judge',
+      kafka: { driver: 'memory' },
+      database: { connectionString: proxy.url },
+      logger: false,
+    })
+    await backbone.transaction((tx) => tx.query('create table effect (n int)'))
+
+    proxy.cutNextCommit('lose the reply', () => proxy.refuse())
+    const error = await backbone.transaction((tx) => tx.query('insert into effect values (1)')).catch((thrown: unknown) => thrown)
+    const whileAway = isTrunklineError(error, 'COMMIT_OUTCOME_UNKNOWN')
+    proxy.pass()
+    const later = await until('an answer', async () => {
+      const outcome = await backbone.outcomeOf(error)
+      return outcome !== 'unknown' && outcome
+    })
+    await backbone.stop()
+
+    expect(whileAway).toBe(true)
+    expect(later).toBe('committed')
+  })
 })
 
-test.skipIf(!hasKafka)('G1: publishing needs no Kafka, and nothing is lost while it cannot be reached', { timeout: 60_000 }, async () => {
-  await using proxy = await new KafkaProxy(inject('brokers')[0] ?? '').start()
-  await using run = await beginRun()
-  const backbone = createBackbone({
-    service: run.group,
-    kafka: { driver: 'kafkajs', brokers: [proxy.broker] },
-    database: { connectionString: run.servers.databaseUrl },
-    logger: false,
+describe('G1, G8: Kafka cannot be reached', () => {
+  onKafka('publishing needs no Kafka, and nothing is lost while it cannot be reached', { timeout: 60_000 }, async () => {
+    await using proxy = await new KafkaProxy(inject('brokers')[0] ?? '').start()
+    await using run = await beginRun()
+    const backbone = createBackbone({
+      service: run.group,
+      kafka: { driver: 'kafkajs', brokers: [proxy.broker] },
+      database: { connectionString: run.servers.databaseUrl },
+      logger: false,
+    })
+    const witness = new Witness(backbone.diagnostics)
+    await backbone.start({ run: ['relay'] })
+    await run.publishAll(keys, 2)
+    await run.relayed()
+
+    proxy.refuse()
+    await run.publishAll(keys, 10)
+    await witness.saw('relay.refused', ({ scope }) => scope === 'cluster')
+    const waiting = await run.count('trunkline.outbox')
+    proxy.pass()
+    await run.relayed()
+    await backbone.stop()
+    const { committed } = await readDatabase(run.servers.databaseUrl)
+    const log = toLogged(await readTopic(run.servers.brokers, run.servers.topic))
+
+    expect(waiting).toBeGreaterThan(0)
+    expect(judge({ committed, log, operations: [], effects: [], kept: committed }).violations).toEqual([])
+    expect(readOperations(run.historyPath)).toEqual([])
   })
-  const witness = new Witness(backbone.diagnostics)
-  await backbone.start({ run: ['relay'] })
-  await run.publishAll(keys, 2)
-  await run.relayed()
-
-  proxy.refuse()
-  await run.publishAll(keys, 10)
-  await witness.saw('relay.refused', ({ scope }) => scope === 'cluster')
-  const waiting = await run.count('trunkline.outbox')
-  proxy.pass()
-  await run.relayed()
-  await backbone.stop()
-  const { committed } = await readDatabase(run.servers.databaseUrl)
-  const log = toLogged(await readTopic(run.servers.brokers, run.servers.topic))
-
-  expect(waiting).toBeGreaterThan(0)
-  expect(judge({ committed, log, operations: [], effects: [], kept: committed }).violations).toEqual([])
-  expect(readOperations(run.historyPath)).toEqual([])
-})
-
-test('G5: a transaction that cannot be resolved is told as unknown, and can be asked for later', { timeout: 60_000 }, async () => {
-  const database = await createTestDatabase()
-  await using proxy = await new PostgresProxy(database.url).start()
-  const backbone = createBackbone({
-    service: 'judge',
-    kafka: { driver: 'memory' },
-    database: { connectionString: proxy.url },
-    logger: false,
-  })
-  await backbone.transaction((tx) => tx.query('create table effect (n int)'))
-
-  proxy.cutNextCommit('lose the reply', () => proxy.refuse())
-  const error = await backbone.transaction((tx) => tx.query('insert into effect values (1)')).catch((thrown: unknown) => thrown)
-  const whileAway = isTrunklineError(error, 'COMMIT_OUTCOME_UNKNOWN')
-  proxy.pass()
-  const later = await until('an answer', async () => {
-    const outcome = await backbone.outcomeOf(error)
-    return outcome !== 'unknown' && outcome
-  })
-  await backbone.stop()
-
-  expect(whileAway).toBe(true)
-  expect(later).toBe('committed')
 })

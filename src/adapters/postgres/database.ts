@@ -26,6 +26,8 @@ export interface PoolSettings {
   readonly connectionString: string
   readonly maxConnections: number
   readonly connectTimeoutMs: number
+  /** A statement that goes unanswered so long has lost its connection: a network that swallows everything says nothing. */
+  readonly answerTimeoutMs: number
   readonly applicationName: string
 }
 
@@ -35,6 +37,7 @@ export function createPool(settings: PoolSettings): Pool {
     connectionString: settings.connectionString,
     max: settings.maxConnections,
     connectionTimeoutMillis: settings.connectTimeoutMs,
+    query_timeout: settings.answerTimeoutMs,
     application_name: settings.applicationName,
     keepAlive: true,
     pipeline: true,

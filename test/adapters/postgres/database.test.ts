@@ -1,21 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Transaction } from '../../../src/core/database/database.ts'
-import { ConflictError, isTrunklineError, TransientError, UnknownOutcomeError } from '../../../src/foundation/errors.ts'
-import { PostgresProxy } from '../../kit/postgres-proxy.ts'
-import { Witness } from '../../kit/wait.ts'
-import { openDatabase } from './open-database.ts'
-
-async function withTable(given: Parameters<typeof openDatabase>[0] = {}) {
-  const open = await openDatabase(given)
-  await open.database.outside.query('create table if not exists effect (n int primary key)')
-  const numbers = async (): Promise<number[]> => {
-    const { rows } = await open.database.outside.query('select n from effect order by n')
-    return rows.map((row) => Number(row['n']))
-  }
-  return { ...open, numbers }
-}
-
-const insert = 'insert into effect (n) values ($1)'
+import { insert, withTable } from './open-database.ts'
 
 describe('a transaction', () => {
   test('keeps everything or nothing', async () => {
@@ -63,7 +48,10 @@ describe('a transaction', () => {
     // The failing statement leaves in one write with COMMIT and its error is lost, so that only the tag can tell.
     const work = database.transaction((tx) => tx.query(insert, [1]), {
       beforeCommit: async (tx) => {
-        await database.queryable(tx).query('select 1 / 0').catch(() => undefined)
+        await database
+          .queryable(tx)
+          .query('select 1 / 0')
+          .catch(() => undefined)
         return undefined
       },
       rerunsWhenUnknown: true,
@@ -73,19 +61,22 @@ describe('a transaction', () => {
     expect(await numbers()).toEqual([])
   })
 
-  test.for([true, false])('is not committed when what comes before COMMIT failed without a statement (run again: %s)', async (rerunsWhenUnknown) => {
-    const { database, numbers } = await withTable()
+  test.for([true, false])(
+    'is not committed when what comes before COMMIT failed without a statement (run again: %s)',
+    async (rerunsWhenUnknown) => {
+      const { database, numbers } = await withTable()
 
-    const work = database.transaction((tx) => tx.query(insert, [1]), {
-      beforeCommit: async () => {
-        throw new Error('could not be written')
-      },
-      rerunsWhenUnknown,
-    })
+      const work = database.transaction((tx) => tx.query(insert, [1]), {
+        beforeCommit: async () => {
+          throw new Error('could not be written')
+        },
+        rerunsWhenUnknown,
+      })
 
-    await expect(work).rejects.toThrow('could not be written')
-    expect(await numbers()).toEqual([])
-  })
+      await expect(work).rejects.toThrow('could not be written')
+      expect(await numbers()).toEqual([])
+    },
+  )
 
   test('refuses a deferred constraint at COMMIT, and keeps nothing', async () => {
     const { database } = await withTable()
@@ -176,10 +167,12 @@ describe('a savepoint', () => {
     await database.transaction(async (tx) => {
       await tx.savepoint(async () => {
         await tx.query(insert, [1])
-        await tx.savepoint(async () => {
-          await tx.query(insert, [2])
-          throw new Error('inner')
-        }).catch(() => undefined)
+        await tx
+          .savepoint(async () => {
+            await tx.query(insert, [2])
+            throw new Error('inner')
+          })
+          .catch(() => undefined)
         await tx.query(insert, [3])
       })
     })
@@ -202,154 +195,3 @@ describe('a savepoint', () => {
     expect(await numbers()).toEqual([1])
   })
 })
-
-describe('a COMMIT whose reply is lost', () => {
-  async function behindProxy() {
-    const { url } = await withTable()
-    const proxy = await new PostgresProxy(url).start()
-    return { proxy, ...(await withTable({ url: proxy.url })) }
-  }
-
-  test('resolves when the server says that it was committed', async () => {
-    const { proxy, database, numbers } = await behindProxy()
-    await using _ = proxy
-
-    proxy.cutNextCommit('lose the reply')
-    await database.transaction((tx) => tx.query(insert, [1]))
-
-    expect(proxy.fired).toBe(1)
-    expect(await numbers()).toEqual([1])
-  })
-
-  test('is a transient error when the server says that it was rolled back', async () => {
-    const { proxy, database, numbers } = await behindProxy()
-    await using _ = proxy
-
-    proxy.cutNextCommit('lose the request')
-    const error = await database.transaction((tx) => tx.query(insert, [1])).catch((thrown: unknown) => thrown)
-
-    expect(proxy.fired).toBe(1)
-    expect(error).toBeInstanceOf(TransientError)
-    expect(isTrunklineError(error, 'COMMIT_ABORTED')).toBe(true)
-    expect(await numbers()).toEqual([])
-  })
-
-  test('is an unknown outcome when the server cannot be asked, and can be asked later', async () => {
-    const { proxy, database, diagnostics, numbers } = await behindProxy()
-    await using _ = proxy
-    const witness = new Witness(diagnostics)
-
-    proxy.cutNextCommit('lose the reply', () => proxy.refuse())
-    const error = await database.transaction((tx) => tx.query(insert, [1])).catch((thrown: unknown) => thrown)
-    proxy.pass()
-
-    if (!(error instanceof UnknownOutcomeError)) throw error
-    const transactionId = String(error.details['transactionId'])
-    expect(witness.all('transaction.outcome_unknown')).toEqual([{ transactionId }])
-    expect(await database.outcomeOf(transactionId)).toBe('committed')
-    expect(await numbers()).toEqual([1])
-  })
-
-  test('is a transient error for work that is run again anyway', async () => {
-    const { proxy, database } = await behindProxy()
-    await using _ = proxy
-
-    proxy.cutNextCommit('lose the reply')
-    const work = database.transaction((tx) => tx.query(insert, [1]), { rerunsWhenUnknown: true })
-
-    await expect(work).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' })
-  })
-})
-
-describe('what the server refuses', () => {
-  test('is a conflict when another transaction holds the lock for too long', async () => {
-    const { database } = await withTable({ lockTimeoutMs: 50 })
-    await database.outside.query(insert, [1])
-    const update = 'update effect set n = n where n = 1'
-
-    await database.transaction(async (holder) => {
-      await holder.query(update)
-      const waiting = database.transaction((tx) => tx.query(update))
-      await expect(waiting).rejects.toBeInstanceOf(ConflictError)
-    })
-  })
-
-  test('is a conflict when two transactions wait for each other, and one of them goes on', async () => {
-    const { database } = await withTable()
-    await database.outside.query('insert into effect values (1), (2)')
-    const update = 'update effect set n = n where n = $1'
-    const bothHold = Promise.withResolvers<void>()
-    let holding = 0
-    const crossing = (first: number, second: number) =>
-      database.transaction(async (tx) => {
-        await tx.query(update, [first])
-        if (++holding === 2) bothHold.resolve()
-        await bothHold.promise
-        await tx.query(update, [second])
-      })
-
-    const results = await Promise.allSettled([crossing(1, 2), crossing(2, 1)])
-
-    const failed = results.filter((result) => result.status === 'rejected')
-    expect(failed).toHaveLength(1)
-    expect(failed[0]?.reason).toBeInstanceOf(ConflictError)
-  })
-
-  test('stays a conflict when the work wraps the error', async () => {
-    const { database } = await withTable()
-
-    const work = database.transaction(async (tx) => {
-      await tx.query("do $$ begin raise exception using errcode = '40001'; end $$").catch(() => {
-        throw new Error('something of my own')
-      })
-    })
-
-    await expect(work).rejects.toBeInstanceOf(ConflictError)
-  })
-
-  test('is a transient error when every connection is taken', async () => {
-    const { database } = await withTable({ maxConnections: 1 })
-
-    await database.transaction(async (tx) => {
-      await tx.query('select 1')
-      await expect(database.transaction((other) => other.query('select 1'))).rejects.toBeInstanceOf(TransientError)
-    })
-  })
-
-  test('is the error of the server itself when the statement is wrong', async () => {
-    const { database } = await withTable()
-
-    const work = database.transaction((tx) => tx.query('select nonsense from effect'))
-
-    await expect(work).rejects.toMatchObject({ code: '42703' })
-  })
-})
-
-test('a connection that breaks in the middle is a transient error, and the next transaction works', async () => {
-  const { url } = await withTable()
-  await using proxy = await new PostgresProxy(url).start()
-  const { database, numbers } = await withTable({ url: proxy.url })
-
-  const work = database.transaction(async (tx) => {
-    await tx.query(insert, [1])
-    proxy.cut()
-    await tx.query(insert, [2])
-  })
-
-  await expect(work).rejects.toBeInstanceOf(TransientError)
-  await database.transaction((tx) => tx.query(insert, [3]))
-  expect(await numbers()).toEqual([3])
-})
-
-test('a session has limits on idle transactions, lock waits and silent connections', async () => {
-  const { database } = await withTable()
-
-  const { rows } = await database.transaction((tx) => tx.query(limitsSql))
-
-  expect(rows).toEqual([{ idle: '10s', lock: '2s', tcp: '10000' }])
-})
-
-const limitsSql = `
-  select current_setting('idle_in_transaction_session_timeout') as idle,
-         current_setting('lock_timeout') as lock,
-         current_setting('tcp_user_timeout') as tcp`

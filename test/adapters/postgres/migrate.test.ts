@@ -5,7 +5,13 @@ import { createBackbone } from '../../../src/index.ts'
 import { createEmptyDatabase, createTestDatabase } from '../../kit/database.ts'
 
 function backboneOn(connectionString: string) {
-  return createBackbone({ service: 'judge', kafka: { driver: 'memory' }, database: { connectionString }, startTimeout: '300ms', logger: false })
+  return createBackbone({
+    service: 'judge',
+    kafka: { driver: 'memory' },
+    database: { connectionString },
+    startTimeout: '300ms',
+    logger: false,
+  })
 }
 
 async function run(url: string, text: string): Promise<void> {

@@ -18,7 +18,15 @@ outboxStoreConformance<Transaction>('Postgres outbox', async () => {
   }
 })
 
-const row = { id: '0190a5a0-0000-7000-8000-000000000001', topic: 'a', key: null, value: null, headers: Buffer.alloc(0), keyHash: 0, bucket: 0 }
+const row = {
+  id: '0190a5a0-0000-7000-8000-000000000001',
+  topic: 'a',
+  key: null,
+  value: null,
+  headers: Buffer.alloc(0),
+  keyHash: 0,
+  bucket: 0,
+}
 
 test('raises synchronous_commit where the session has it off, for its transaction only', async () => {
   const { url } = await openDatabase()

@@ -9,7 +9,7 @@ import { createTestDatabase } from '../../kit/database.ts'
 import { readDatabase, runTables } from '../../kit/history.ts'
 import { MemoryReader } from '../../kit/memory-reader.ts'
 import { until, Witness } from '../../kit/wait.ts'
-import { publishNext } from '../../kit/workload.ts'
+import { applyCounted, publishNext } from '../../kit/workload.ts'
 
 /** A database and a memory log of the test's own, with one topic, `t`, and backbones of the service `judge` on both. */
 export class ConsumeBench {
@@ -124,3 +124,11 @@ export class ConsumeBench {
 
 const positionSql = `
   select coalesce(sum(next_offset), 0) as at from trunkline.consumer_position where consumer_group = $1 and topic = 't'`
+
+/** A started consumer with the workload's handler. */
+export async function consuming(bench: ConsumeBench) {
+  const started = bench.backbone()
+  applyCounted(started.backbone, { topic: 't' })
+  await started.backbone.start({ run: ['consume'] })
+  return started
+}

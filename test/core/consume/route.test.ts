@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { HeaderPair } from '../../../src/core/broker/log-producer.ts'
 import { routeRecord } from '../../../src/core/consume/route.ts'
-import { encodePayload } from '../../../src/core/contract/codec.ts'
 import type { Subscription } from '../../../src/core/consume/subscription.ts'
+import { encodePayload } from '../../../src/core/contract/codec.ts'
 import { countedOn } from '../../kit/contracts.ts'
 
 const Counted = countedOn('t')

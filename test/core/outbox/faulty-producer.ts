@@ -43,3 +43,15 @@ export class FaultyProducer implements LogProducer {
     await this.#real.stop(deadlineMs)
   }
 }
+
+/** Replaces the producer by one with these faults, batch by batch. */
+export function faults(plan: (target: { topic: string; partition: number }, batch: number) => Fault | undefined) {
+  let made: FaultyProducer | undefined
+  return {
+    producer: (real: ConstructorParameters<typeof FaultyProducer>[0]) => {
+      made = new FaultyProducer(real, plan)
+      return made
+    },
+    batches: () => made?.batches ?? [],
+  }
+}

@@ -1,14 +1,14 @@
-import { onTestFinished } from 'vitest'
 import { Pool } from 'pg'
+import { onTestFinished } from 'vitest'
 import { MemoryLog } from '../../../src/adapters/memory/memory-log.ts'
 import type { BackboneOptions } from '../../../src/config.ts'
 import { Assembly, type Replacements } from '../../kit/assembly.ts'
 import { type History, judge, readCounted } from '../../kit/checker.ts'
 import { createTestDatabase } from '../../kit/database.ts'
 import { readDatabase, runTables } from '../../kit/history.ts'
+import { MemoryReader } from '../../kit/memory-reader.ts'
 import { until } from '../../kit/wait.ts'
 import { publishNext } from '../../kit/workload.ts'
-import { MemoryReader } from '../../kit/memory-reader.ts'
 
 /** A database and a memory log of the test's own, and relays between them. */
 export class RelayBench {
@@ -92,4 +92,9 @@ export class RelayBench {
     const history: History = { committed, log, operations: [], effects: [], kept: committed }
     return judge(history).violations
   }
+}
+
+/** The keys in turn, so many times. */
+export function repeat(keys: readonly string[], times: number): string[] {
+  return Array.from({ length: times }, () => keys).flat()
 }

@@ -1,25 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { cursorBySequence } from '../../kit/broken/cursor-by-sequence.ts'
-import { PostgresProxy } from '../../kit/postgres-proxy.ts'
 import { until, Witness } from '../../kit/wait.ts'
-import { type Fault, FaultyProducer } from './faulty-producer.ts'
-import { RelayBench } from './relay-bench.ts'
-
-/** Replaces the producer by one with these faults, batch by batch. */
-function faults(plan: (target: { topic: string; partition: number }, batch: number) => Fault | undefined) {
-  let made: FaultyProducer | undefined
-  return {
-    producer: (real: ConstructorParameters<typeof FaultyProducer>[0]) => {
-      made = new FaultyProducer(real, plan)
-      return made
-    },
-    batches: () => made?.batches ?? [],
-  }
-}
-
-function repeat(keys: readonly string[], times: number): string[] {
-  return Array.from({ length: times }, () => keys).flat()
-}
+import { faults } from './faulty-producer.ts'
+import { RelayBench, repeat } from './relay-bench.ts'
 
 describe('order', () => {
   test('holds per key over many batches and passes', async () => {
@@ -78,7 +61,10 @@ async function overtakingCommit(bench: RelayBench, leftInTable = 0): Promise<voi
   const holder = await bench.pool.connect()
   await holder.query('select pg_advisory_lock(7)')
   const late = bench.publish('t', 'late')
-  await until('the late COMMIT', async () => (await bench.query("select from pg_locks where locktype = 'advisory' and not granted")).length === 1)
+  await until(
+    'the late COMMIT',
+    async () => (await bench.query("select from pg_locks where locktype = 'advisory' and not granted")).length === 1,
+  )
   await bench.publish('t', 'early')
   await until('the later transaction in the log', async () => (await bench.messages('t'))[0]?.includes('early1'))
   await holder.query('select pg_advisory_unlock(7)')
@@ -86,7 +72,10 @@ async function overtakingCommit(bench: RelayBench, leftInTable = 0): Promise<voi
   await late
   // The broken relay leaves the row for ever; another message behind it proves that it had its turn.
   await bench.publish('t', 'after')
-  await until('the outbox to settle', async () => (await bench.waiting()) === leftInTable && (await bench.messages('t'))[0]?.includes('after1'))
+  await until(
+    'the outbox to settle',
+    async () => (await bench.waiting()) === leftInTable && (await bench.messages('t'))[0]?.includes('after1'),
+  )
 }
 
 const holdUpSql = `
@@ -105,7 +94,12 @@ describe('an unknown outcome', () => {
     await relay.start({ run: ['relay'] })
     await bench.relayed()
 
-    expect(scripted.batches().slice(0, 4).map(({ keys }) => keys.join())).toEqual(['a,b', 'a,b', 'a,b', 'c,d'])
+    expect(
+      scripted
+        .batches()
+        .slice(0, 4)
+        .map(({ keys }) => keys.join()),
+    ).toEqual(['a,b', 'a,b', 'a,b', 'c,d'])
     expect((await bench.messages('t'))[0]?.slice(0, 7)).toEqual(['a1', 'b1', 'a1', 'b1', 'a1', 'b1', 'c1'])
     expect(await bench.violations('t')).toEqual([])
   })
@@ -113,7 +107,10 @@ describe('an unknown outcome', () => {
   test('loses nothing when the request itself was lost', async () => {
     const bench = await RelayBench.open({ t: 2 })
     await bench.publish('t', ...repeat(['a', 'b', 'c'], 5))
-    const relay = bench.assembly({ batchSize: 2 }, faults((_, batch) => (batch % 2 === 1 && batch < 10 ? 'lost request' : undefined)))
+    const relay = bench.assembly(
+      { batchSize: 2 },
+      faults((_, batch) => (batch % 2 === 1 && batch < 10 ? 'lost request' : undefined)),
+    )
 
     await relay.start({ run: ['relay'] })
     await bench.relayed()
@@ -126,7 +123,10 @@ describe('what Kafka refuses', () => {
   test('a cluster that cannot be reached is waited for, in order', async () => {
     const bench = await RelayBench.open({ t: 1 })
     await bench.publish('t', 'a', 'a', 'a')
-    const relay = bench.assembly({ batchSize: 1 }, faults((_, batch) => (batch <= 3 ? 'refused cluster' : undefined)))
+    const relay = bench.assembly(
+      { batchSize: 1 },
+      faults((_, batch) => (batch <= 3 ? 'refused cluster' : undefined)),
+    )
 
     await relay.start({ run: ['relay'] })
     await bench.relayed()
@@ -161,163 +161,14 @@ describe('what Kafka refuses', () => {
     const bench = await RelayBench.open({ bad: 1, good: 1 })
     await bench.publish('bad', ...repeat(['a'], 30))
     await bench.publish('good', 'b')
-    const relay = bench.assembly({ passSize: 5, laneSize: 5, batchSize: 5 }, faults(({ topic }) => (topic === 'bad' ? 'refused record' : undefined)))
+    const relay = bench.assembly(
+      { passSize: 5, laneSize: 5, batchSize: 5 },
+      faults(({ topic }) => (topic === 'bad' ? 'refused record' : undefined)),
+    )
 
     await relay.start({ run: ['relay'] })
 
     await until('the neighbour', async () => (await bench.messages('good'))[0]?.length === 1)
     expect(await bench.waiting()).toBeGreaterThanOrEqual(30)
-  })
-})
-
-describe('topics', () => {
-  test('a missing topic is told once; its messages wait in order and flow when it is made', async () => {
-    const bench = await RelayBench.open({ good: 1 })
-    const relay = bench.assembly({ retryMax: '100ms' })
-    const witness = new Witness(relay.diagnostics)
-    await bench.publish('missing', 'a', 'a')
-    await bench.publish('good', 'b')
-    await relay.start({ run: ['relay'] })
-    await witness.saw('relay.refused', ({ topic }) => topic === 'missing', 3)
-
-    await until('the neighbour', async () => (await bench.messages('good'))[0]?.length === 1)
-    const incidents = await bench.query('select kind, subject from trunkline.incident')
-    await bench.create('missing', 2)
-    await bench.publish('missing', 'a')
-    await bench.relayed()
-
-    expect(incidents).toEqual([{ kind: 'topic_missing', subject: 'missing' }])
-    expect((await bench.messages('missing')).flat()).toEqual(['a1', 'a2', 'a3'])
-    expect(await bench.violations('missing', 'good')).toEqual([])
-  })
-
-  test('the partition count is stored at first sight', async () => {
-    const bench = await RelayBench.open({ t: 3 })
-    const relay = bench.assembly()
-    await bench.publish('t', 'a')
-
-    await relay.start({ run: ['relay'] })
-    await bench.relayed()
-
-    expect(await bench.query('select name, partitions from trunkline.topic')).toEqual([{ name: 't', partitions: 3 }])
-  })
-
-  test('a topic that grew keeps its keys where they are, and tells', async () => {
-    const bench = await RelayBench.open({ t: 8 })
-    await bench.query("insert into trunkline.topic (name, partitions) values ('t', 2)")
-    const relay = bench.assembly()
-    await bench.publish('t', ...repeat(['a', 'b', 'c', 'd', 'e', 'f'], 2))
-
-    await relay.start({ run: ['relay'] })
-    await bench.relayed()
-
-    const used = (await bench.messages('t')).flatMap((messages, partition) => (messages.length > 0 ? [partition] : []))
-    expect(used.every((partition) => partition < 2)).toBe(true)
-    expect(await bench.query('select kind, subject from trunkline.incident')).toEqual([{ kind: 'topic_partitions_grew', subject: 't' }])
-  })
-
-  test('a topic that shrank waits, and its neighbours flow', async () => {
-    const bench = await RelayBench.open({ t: 1, good: 1 })
-    await bench.query("insert into trunkline.topic (name, partitions) values ('t', 4)")
-    const relay = bench.assembly()
-    await bench.publish('t', 'a')
-    await bench.publish('good', 'b')
-
-    await relay.start({ run: ['relay'] })
-    await until('the neighbour', async () => (await bench.messages('good'))[0]?.length === 1)
-
-    expect(await bench.messages('t')).toEqual([[]])
-    await until('the incident', async () => (await bench.query("select from trunkline.incident where kind = 'topic_partitions_shrank'")).length === 1)
-  })
-})
-
-describe('owners', () => {
-  test('a lost connection ends the term; the next one goes on and nothing is lost', async () => {
-    const bench = await RelayBench.open({ t: 2 })
-    await using proxy = await new PostgresProxy(bench.url).start()
-    const relay = bench.assembly({ batchSize: 2 }, {}, proxy.url)
-    const witness = new Witness(relay.diagnostics)
-    await relay.start({ run: ['relay'] })
-    await bench.publish('t', ...repeat(['a', 'b', 'c'], 10))
-    await witness.saw('relay.acked')
-
-    proxy.cut()
-    await bench.publish('t', ...repeat(['a', 'b', 'c'], 10))
-    await bench.relayed()
-
-    expect(witness.count('relay.term_started')).toBeGreaterThan(1)
-    expect(await bench.violations('t')).toEqual([])
-  })
-
-  test('a network that swallows everything ends the term; work goes on when it is back', async () => {
-    const bench = await RelayBench.open({ t: 1 })
-    await using proxy = await new PostgresProxy(bench.url).start()
-    const relay = bench.assembly({}, {}, proxy.url)
-    const witness = new Witness(relay.diagnostics)
-    await relay.start({ run: ['relay'] })
-    await witness.saw('relay.term_started')
-
-    proxy.blackHole()
-    await bench.publish('t', 'a')
-    await witness.saw('relay.term_ended', () => true, 1, 15_000)
-    const other = bench.assembly()
-    await other.start({ run: ['relay'] })
-    await bench.relayed()
-    proxy.pass()
-
-    expect(await bench.violations('t')).toEqual([])
-  })
-
-  test('a second relay stands by and takes over when the first one is gone', async () => {
-    const bench = await RelayBench.open({ t: 1 })
-    const [first, second] = [bench.assembly(), bench.assembly()]
-    await first.start({ run: ['relay'] })
-    const firstWitness = new Witness(first.diagnostics)
-    await until('the first in office', () => first.relay.state === 'in office')
-    await second.start({ run: ['relay'] })
-    await until('the second standing by', () => second.relay.state === 'standing by')
-    await bench.publish('t', 'a')
-    await bench.relayed()
-
-    await first.stop()
-    await bench.publish('t', 'a')
-    await bench.relayed()
-
-    expect(second.relay.state).toBe('in office')
-    expect(firstWitness.all('relay.term_ended')).toMatchObject([{ reason: 'stopped' }])
-    expect(await bench.messages('t')).toEqual([['a1', 'a2']])
-  })
-
-  test('an owner whose lease was taken sends no new batch and removes nothing', async () => {
-    const bench = await RelayBench.open({ t: 1 })
-    const gate = Promise.withResolvers<void>()
-    await bench.publish('t', 'a', 'b', 'c')
-    const former = bench.assembly({ batchSize: 1, lease: '1m' }, faults((_, batch) => (batch === 2 ? gate.promise : undefined)))
-    const witness = new Witness(former.diagnostics)
-    await former.start({ run: ['relay'] })
-    await witness.saw('relay.sending', () => true, 2)
-    await witness.saw('relay.removed')
-
-    await bench.query("update trunkline.outbox_lease set owner = 'somebody else', epoch = epoch + 1, expires_at = now() + interval '1 minute'")
-    gate.resolve()
-    await witness.saw('relay.term_ended')
-
-    expect(witness.all('relay.term_ended')).toMatchObject([{ reason: 'another owner took the lease' }])
-    // What was acknowledged too late is still in the table: the new owner sends it again.
-    expect(await bench.waiting()).toBe(2)
-  })
-
-  test('a producer that never answers does not keep the relay from stopping', async () => {
-    const bench = await RelayBench.open({ t: 1 })
-    await bench.publish('t', 'a')
-    const relay = bench.assembly({}, faults(() => new Promise(() => undefined)))
-    const witness = new Witness(relay.diagnostics)
-    await relay.start({ run: ['relay'] })
-    await witness.saw('relay.sending')
-
-    await relay.relay.stop()
-
-    expect(relay.relay.state).toBe('stopped')
-    expect(await bench.waiting()).toBe(1)
   })
 })

@@ -36,7 +36,13 @@ export async function openSagaDatabase(): Promise<SagaDatabase> {
 function connect(url: string, shiftSeconds: number): SagaDatabase {
   const shifted = new URL(url)
   shifted.searchParams.set('options', `-c trunkline.shift=${shiftSeconds}s`)
-  const pool = createPool({ connectionString: shifted.href, maxConnections: 8, connectTimeoutMs: 5_000, applicationName: 'test' })
+  const pool = createPool({
+    connectionString: shifted.href,
+    maxConnections: 8,
+    connectTimeoutMs: 5_000,
+    answerTimeoutMs: 60_000,
+    applicationName: 'test',
+  })
   const diagnostics: BackboneDiagnostics = new Diagnostics<DiagnosticCatalogue>()
   const database = new PostgresDatabase(
     { pool, ownsPool: true, diagnostics, clock: systemClock },

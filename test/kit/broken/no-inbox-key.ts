@@ -1,5 +1,5 @@
-import type { InboxStore } from '../../../src/core/inbox/inbox-store.ts'
 import type { Transaction } from '../../../src/core/database/database.ts'
+import type { InboxStore } from '../../../src/core/inbox/inbox-store.ts'
 
 /** Remembers no id: what is sent again is applied again. */
 export function noInboxKey(): InboxStore<Transaction> {

@@ -29,6 +29,8 @@ function serviceOf({ brokers, databaseUrl, service, relay, broken }: ParsedPlan)
     kafka: { driver: 'kafkajs', brokers },
     database: { connectionString: databaseUrl },
     relay,
+    // A frozen program holds its locks for so long; it must not take a test's whole time.
+    idleInTransaction: '5s',
     logger: false,
   } as const
   return broken === undefined ? createBackbone(options) : new Assembly(options, variants[broken])

@@ -1,0 +1,137 @@
+import { describe, expect, test } from 'vitest'
+import type { Transaction } from '../../../src/core/database/database.ts'
+import { PermanentError } from '../../../src/foundation/errors.ts'
+import { countedOn } from '../../kit/contracts.ts'
+import { ConsumeBench, consuming } from './consume-bench.ts'
+
+const Counted = countedOn('t')
+
+describe('a message that fails', () => {
+  test('runs again at once, and counts its attempts', async () => {
+    const bench = await ConsumeBench.open()
+    const { backbone, witness } = bench.backbone()
+    const attempts: number[] = []
+    backbone.subscribe(
+      Counted,
+      async ({ data }, { tx, attempt }) => {
+        attempts.push(attempt)
+        if (attempt < 3) throw new Error('not yet')
+        await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
+      },
+      { retry: { inline: 2 } },
+    )
+    await bench.publish('a')
+    await backbone.start({ run: ['consume'] })
+
+    await bench.settled()
+
+    expect(attempts).toEqual([1, 2, 3])
+    expect(await bench.effects()).toEqual(['a1'])
+    expect(witness.count('delivery.failed')).toBe(2)
+    expect(await bench.parked()).toEqual([])
+  })
+
+  test('holds its key and nobody else', async () => {
+    const bench = await ConsumeBench.open()
+    for (const key of ['a', 'b']) await bench.publish(key)
+    await bench.publish('a', 'poison')
+    for (const key of ['a', 'b', 'a']) await bench.publish(key)
+    await consuming(bench)
+
+    await bench.settled()
+
+    expect(await bench.effects()).toEqual(['a1', 'b1', 'b2'])
+    expect(await bench.parked()).toEqual([
+      { state: 'dead', attempts: 3, reason_code: 'HANDLER_FAILED', keyed: true },
+      { state: 'waiting', attempts: 0, reason_code: 'KEY_PARKED', keyed: true },
+      { state: 'waiting', attempts: 0, reason_code: 'KEY_PARKED', keyed: true },
+    ])
+    expect(await bench.violations()).toEqual([])
+  })
+
+  test('is not kept twice when it is sent again', async () => {
+    const bench = await ConsumeBench.open()
+    await bench.publish('a', 'poison')
+    await bench.publish('a')
+    await bench.sendAgain()
+    await consuming(bench)
+
+    await bench.settled()
+
+    expect(await bench.parked()).toHaveLength(2)
+    expect(await bench.violations()).toEqual([])
+  })
+
+  test('is dead at once when the handler says that it will never work', async () => {
+    const bench = await ConsumeBench.open()
+    const { backbone } = bench.backbone()
+    let runs = 0
+    backbone.subscribe(Counted, async () => {
+      runs++
+      throw new PermanentError('NO_SUCH_CUSTOMER', 'There is no such customer.')
+    })
+    await bench.publish('a')
+    await backbone.start({ run: ['consume'] })
+
+    await bench.settled()
+
+    expect(runs).toBe(1)
+    expect(await bench.parked()).toEqual([{ state: 'dead', attempts: 1, reason_code: 'NO_SUCH_CUSTOMER', keyed: true }])
+  })
+
+  test('leaves a dead letter when its handler takes too long; what it still does is lost', async () => {
+    const bench = await ConsumeBench.open()
+    const { backbone } = bench.backbone()
+    const insert = "insert into effect (key, version) values ('late', 1)"
+    let kept: Transaction | undefined
+    backbone.subscribe(
+      Counted,
+      async (_, { tx, signal }) => {
+        kept = tx
+        signal.addEventListener('abort', () => void tx.query(insert).catch(() => undefined))
+        await new Promise(() => undefined)
+      },
+      { timeout: '50ms', retry: { inline: 0 } },
+    )
+    await bench.publish('a')
+    await backbone.start({ run: ['consume'] })
+
+    await bench.settled()
+
+    expect(await bench.parked()).toEqual([{ state: 'dead', attempts: 1, reason_code: 'HANDLER_TIMEOUT', keyed: true }])
+    await expect(kept?.query(insert)).rejects.toMatchObject({ code: 'TRANSACTION_ENDED' })
+    expect(await bench.effects()).toEqual([])
+  })
+
+  test('counts a handler that caught the error of its statement', async () => {
+    const bench = await ConsumeBench.open()
+    await bench.publish('a', 'catches its SQL error')
+    await consuming(bench)
+
+    await bench.settled()
+
+    expect(await bench.effects()).toEqual([])
+    expect(await bench.parked()).toMatchObject([{ state: 'dead', attempts: 3 }])
+  })
+
+  test('spends no attempt on a conflict', async () => {
+    const bench = await ConsumeBench.open()
+    const { backbone, witness } = bench.backbone()
+    let runs = 0
+    backbone.subscribe(
+      Counted,
+      async ({ data }, { tx }) => {
+        if (++runs <= 3) await tx.query("do $$ begin raise exception using errcode = '40001'; end $$")
+        await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
+      },
+      { retry: { inline: 0 } },
+    )
+    await bench.publish('a')
+    await backbone.start({ run: ['consume'] })
+
+    await bench.settled()
+
+    expect(await bench.effects()).toEqual(['a1'])
+    expect(witness.count('delivery.failed')).toBe(0)
+  })
+})

@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest'
+import { PostgresProxy } from '../../kit/postgres-proxy.ts'
+import { until, Witness } from '../../kit/wait.ts'
+import { faults } from './faulty-producer.ts'
+import { RelayBench, repeat } from './relay-bench.ts'
+
+describe('owners', () => {
+  test('a lost connection ends the term; the next one goes on and nothing is lost', async () => {
+    const bench = await RelayBench.open({ t: 2 })
+    await using proxy = await new PostgresProxy(bench.url).start()
+    const relay = bench.assembly({ batchSize: 2 }, {}, proxy.url)
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await bench.publish('t', ...repeat(['a', 'b', 'c'], 10))
+    await witness.saw('relay.acked')
+
+    proxy.cut()
+    await bench.publish('t', ...repeat(['a', 'b', 'c'], 10))
+    await bench.relayed()
+
+    expect(witness.count('relay.term_started')).toBeGreaterThan(1)
+    expect(await bench.violations('t')).toEqual([])
+  })
+
+  test('a network that swallows everything ends the term; work goes on when it is back', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    await using proxy = await new PostgresProxy(bench.url).start()
+    const relay = bench.assembly({}, {}, proxy.url)
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await witness.saw('relay.term_started')
+
+    proxy.blackHole()
+    await bench.publish('t', 'a')
+    await witness.saw('relay.term_ended', () => true, 1, 15_000)
+    const other = bench.assembly()
+    await other.start({ run: ['relay'] })
+    await bench.relayed()
+    proxy.pass()
+
+    expect(await bench.violations('t')).toEqual([])
+  })
+
+  test('a second relay stands by and takes over when the first one is gone', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    const [first, second] = [bench.assembly(), bench.assembly()]
+    await first.start({ run: ['relay'] })
+    const firstWitness = new Witness(first.diagnostics)
+    await until('the first in office', () => first.relay.state === 'in office')
+    await second.start({ run: ['relay'] })
+    await until('the second standing by', () => second.relay.state === 'standing by')
+    await bench.publish('t', 'a')
+    await bench.relayed()
+
+    await first.stop()
+    await bench.publish('t', 'a')
+    await bench.relayed()
+
+    expect(second.relay.state).toBe('in office')
+    expect(firstWitness.all('relay.term_ended')).toMatchObject([{ reason: 'stopped' }])
+    expect(await bench.messages('t')).toEqual([['a1', 'a2']])
+  })
+
+  test('an owner whose lease was taken sends no new batch and removes nothing', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    const gate = Promise.withResolvers<void>()
+    await bench.publish('t', 'a', 'b', 'c')
+    const former = bench.assembly(
+      { batchSize: 1, lease: '1m' },
+      faults((_, batch) => (batch === 2 ? gate.promise : undefined)),
+    )
+    const witness = new Witness(former.diagnostics)
+    await former.start({ run: ['relay'] })
+    await witness.saw('relay.sending', () => true, 2)
+    await witness.saw('relay.removed')
+
+    await bench.query(
+      "update trunkline.outbox_lease set owner = 'somebody else', epoch = epoch + 1, expires_at = now() + interval '1 minute'",
+    )
+    gate.resolve()
+    await witness.saw('relay.term_ended')
+
+    expect(witness.all('relay.term_ended')).toMatchObject([{ reason: 'another owner took the lease' }])
+    // What was acknowledged too late is still in the table: the new owner sends it again.
+    expect(await bench.waiting()).toBe(2)
+  })
+
+  test('a producer that never answers does not keep the relay from stopping', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    await bench.publish('t', 'a')
+    const relay = bench.assembly(
+      {},
+      faults(() => new Promise(() => undefined)),
+    )
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await witness.saw('relay.sending')
+
+    await relay.relay.stop()
+
+    expect(relay.relay.state).toBe('stopped')
+    expect(await bench.waiting()).toBe(1)
+  })
+})

@@ -1,0 +1,174 @@
+import { createBackbone } from '../../src/index.ts'
+import type { FailpointName } from './failpoints.ts'
+import { KafkaProxy } from './kafka-proxy.ts'
+import { PostgresProxy } from './postgres-proxy.ts'
+import type { PrivateServer } from './private-servers.ts'
+import type { Random } from './random.ts'
+import type { Run } from './run.ts'
+import { until } from './wait.ts'
+import { publishCounted } from './workload.ts'
+
+/** Faults by name, with how many were planned and how many fired. */
+export type Faults = Record<string, { planned: number; fired: number }>
+
+export interface Proof {
+  readonly about: string
+  /** Servers of its own, which it may kill. */
+  readonly owns?: 'Kafka' | 'PostgreSQL'
+  /** Does its worst while messages are published and consumed, and leaves programs running that can finish the work. */
+  disturb(run: Run, random: Random, own: PrivateServer | undefined): Promise<Faults>
+}
+
+const keys = Array.from({ length: 20 }, (_, index) => `key-${index}`)
+
+/** Points of the relay, of a delivery and of a publisher, and how often each is passed at least in one round. */
+const deadly: [{ at: FailpointName; within: number }, ...{ at: FailpointName; within: number }[]] = [
+  { at: 'relay.sending', within: 4 },
+  { at: 'relay.acked', within: 4 },
+  { at: 'relay.removing', within: 1 },
+  { at: 'relay.removed', within: 1 },
+  { at: 'delivery.started', within: 60 },
+  { at: 'delivery.committing', within: 60 },
+  { at: 'delivery.applied', within: 60 },
+  { at: 'offset.committing', within: 1 },
+]
+
+export const proofs: Readonly<Record<string, Proof>> = {
+  kills: {
+    about: 'workers and publishers die by SIGKILL at random points (G1–G4)',
+    disturb: async (run, random) => {
+      const faults = new Tally()
+      for (let round = 0; round < 6; round++) {
+        const publisher = run.spawn({
+          publish: { messages: 120, keys, historyPath: run.historyPath },
+          failpoints: [
+            {
+              at: random.pick(['transaction.committing', 'transaction.committed', 'publish.appended']),
+              nth: random.between(60, 119),
+              act: 'SIGKILL',
+            },
+          ],
+        })
+        await publisher.ended(60_000)
+        faults.note(
+          'publisher killed',
+          publisher.lines.some((line) => line.startsWith('failpoint ')),
+        )
+        const { at, within } = random.pick(deadly)
+        const worker = run.spawn({ run: ['relay', 'consume'], failpoints: [{ at, nth: random.between(1, within), act: 'SIGKILL' }] })
+        await worker.ended(60_000)
+        faults.note('worker killed', worker.fired(at))
+      }
+      run.spawn({ run: ['relay', 'consume'] })
+      return faults.all
+    },
+  },
+
+  freezes: {
+    about: 'workers freeze past their lease and session, others take over, the frozen ones wake up (G2–G4)',
+    disturb: async (run, random) => {
+      const faults = new Tally()
+      for (let round = 0; round < 3; round++) {
+        await run.publishAll(keys, 6)
+        const { at, within } = random.pick(deadly)
+        const frozen = run.spawn({ run: ['relay', 'consume'], failpoints: [{ at, nth: random.between(1, within), act: 'SIGSTOP' }] })
+        await until('the freeze', () => frozen.fired(at), 60_000)
+        faults.note('worker frozen', true)
+        const successor = run.spawn({ run: ['relay', 'consume'] })
+        await run.publishAll(keys, 3)
+        await run.drained({ withinMs: 90_000 })
+        const position = await run.count('effect')
+        frozen.kill('SIGCONT')
+        await run.publishAll(keys, 3)
+        await until('the effects of both', async () => (await run.count('effect')) >= position + keys.length * 3, 60_000)
+        for (const process of [frozen, successor]) process.kill('SIGTERM')
+        await Promise.all([frozen.ended(40_000), successor.ended(40_000)])
+      }
+      run.spawn({ run: ['relay', 'consume'] })
+      return faults.all
+    },
+  },
+
+  rebalances: {
+    about: 'members join and leave all the time, some by SIGKILL (G2–G4)',
+    disturb: async (run, random) => {
+      const faults = new Tally()
+      await run.publishAll(keys, 60)
+      run.spawn({ run: ['relay', 'consume'], handlerMs: 10 })
+      for (let round = 0; round < 8; round++) {
+        const guest = run.spawn({ run: ['consume'], handlerMs: 10 })
+        await guest.says('consumer.assigned', 60_000)
+        guest.kill(random.pick(['SIGTERM', 'SIGTERM', 'SIGTERM', 'SIGKILL']))
+        await guest.ended(40_000)
+        faults.note('member came and went', true)
+      }
+      return faults.all
+    },
+  },
+
+  'lost-replies': {
+    about: 'replies to COMMIT and to Produce are lost (G1, G2, G4, G5)',
+    disturb: async (run, random) => {
+      const faults = new Tally()
+      await using database = await new PostgresProxy(run.servers.databaseUrl).start()
+      await using broker = await new KafkaProxy(run.servers.brokers[0] ?? '').start()
+      const backbone = createBackbone({
+        service: run.group,
+        kafka: { driver: 'kafkajs', brokers: [broker.broker] },
+        database: { connectionString: database.url },
+        relay: { batchSize: 10, lease: '1s' },
+        logger: false,
+      })
+      await backbone.start({ run: ['relay'] })
+      for (let round = 0; round < 100; round++) {
+        const before = database.fired
+        database.cutNextCommit(random.pick(['lose the reply', 'lose the request']))
+        await publishCounted(backbone, run.servers.topic, { messages: 5, keys, historyPath: run.historyPath })
+        faults.note('COMMIT cut', database.fired > before)
+        if (round % 2 === 0) broker.loseProduceReplies(1)
+      }
+      await run.relayed(90_000)
+      for (let lost = 0; lost < 50; lost++) faults.note('Produce reply lost', lost < broker.lostReplies)
+      await backbone.stop()
+      run.spawn({ run: ['relay', 'consume'] })
+      return faults.all
+    },
+  },
+
+  postgres: {
+    about: 'PostgreSQL is killed with kill -9 and comes back (G1–G6)',
+    owns: 'PostgreSQL',
+    disturb: async (run, random, own) => await restarts(run, random, own, 4),
+  },
+
+  kafka: {
+    about: 'Kafka is killed with kill -9 and comes back (G1–G6)',
+    owns: 'Kafka',
+    disturb: async (run, random, own) => await restarts(run, random, own, 3),
+  },
+}
+
+async function restarts(run: Run, random: Random, own: PrivateServer | undefined, times: number): Promise<Faults> {
+  const faults = new Tally()
+  run.spawn({ run: ['relay', 'consume'] })
+  for (let round = 0; round < times; round++) {
+    const effects = await run.count('effect')
+    const publisher = run.spawn({ publish: { messages: 300, keys, historyPath: run.historyPath } })
+    await until('some effects', async () => (await run.count('effect')) > effects + random.between(1, 150), 60_000)
+    await own?.kill()
+    await own?.restart()
+    faults.note('server killed', true)
+    await publisher.says('published', 90_000)
+  }
+  return faults.all
+}
+
+/** Counts planned faults, and those that fired: a run in which one did not proves nothing. */
+class Tally {
+  readonly all: Faults = {}
+
+  note(name: string, fired: boolean): void {
+    const { planned, fired: before } = this.all[name] ?? { planned: 0, fired: 0 }
+    this.all[name] = { planned: planned + 1, fired: before + (fired ? 1 : 0) }
+  }
+}

@@ -1,0 +1,163 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { migrate } from '../src/adapters/postgres/migrate.ts'
+import { createDatabase, dropDatabases } from '../src/adapters/postgres/server-databases.ts'
+import { type Stack, startStack } from '../src/faces/stack/stack.ts'
+import { PrivateServer } from './kit/private-servers.ts'
+import { type Faults, type Proof, proofs } from './kit/proofs.ts'
+import { Random } from './kit/random.ts'
+import { Run } from './kit/run.ts'
+
+const usage = `Runs the long form of a scenario over several seeds, and says what fired and what held.
+
+  npm run prove -- <name> [--seeds 5] [--from 1]
+
+  list                the names
+  all                 every one of them, the demo last
+  --seeds <n>         how many seeds (default 5)
+  --from <n>          the first seed (default 1): one seed again is --from <seed> --seeds 1
+
+Exit codes: 0 every promise held in every run and every planned fault fired, 1 not so, 2 wrong usage.`
+
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { seeds: { type: 'string', default: '5' }, from: { type: 'string', default: '1' } },
+  })
+  const [name = 'list'] = positionals
+  const names = [...Object.keys(proofs), 'demo']
+  const [seeds, from] = [Number(values.seeds), Number(values.from)]
+  if (name === 'list') {
+    for (const [each, { about }] of Object.entries(proofs)) console.log(`${each.padEnd(14)}${about}`)
+    console.log(`${'demo'.padEnd(14)}the demo, with one of its services killed half-way`)
+    return 0
+  }
+  const chosen = name === 'all' ? names : names.filter((each) => each === name)
+  if (chosen.length === 0 || !Number.isInteger(seeds) || seeds < 1 || !Number.isInteger(from)) {
+    console.error(usage)
+    return 2
+  }
+  let holds = true
+  for (const each of chosen) {
+    const proof = proofs[each]
+    const held = proof === undefined ? await proveDemo(seeds, from) : await prove(each, proof, seeds, from)
+    holds &&= held
+  }
+  console.log(holds ? 'Everything held.' : 'Something did not hold; the lines above say what, and with which seed.')
+  return holds ? 0 : 1
+}
+
+async function prove(name: string, proof: Proof, seeds: number, from: number): Promise<boolean> {
+  const brokers = process.env['TRUNKLINE_TEST_KAFKA_BROKERS']?.split(',').filter(Boolean)
+  const stack = await startStack({
+    given: { brokers, databaseUrl: process.env['TRUNKLINE_TEST_DATABASE_URL'] || undefined },
+    real: true,
+    env: process.env,
+    say: (line) => console.log(line),
+  })
+  const prefix = `trunkline-prove-${randomBytes(3).toString('hex')}-`
+  let holds = true
+  try {
+    for (let seed = from; seed < from + seeds; seed++) {
+      const held = await runSeed({ name, proof, seed, stack, prefix })
+      holds &&= held
+    }
+  } finally {
+    await dropDatabases(stack.databaseUrl, prefix)
+    await stack.stop()
+  }
+  return holds
+}
+
+interface SeedRun {
+  readonly name: string
+  readonly proof: Proof
+  readonly seed: number
+  readonly stack: Stack
+  readonly prefix: string
+}
+
+async function runSeed({ name, proof, seed, stack, prefix }: SeedRun): Promise<boolean> {
+  const began = performance.now()
+  const own = proof.owns === undefined ? undefined : await PrivateServer.start(proof.owns)
+  try {
+    const topic = `${prefix}${name}-${seed}`
+    const databaseUrl =
+      proof.owns === 'PostgreSQL' && own !== undefined ? await own.migratedDatabase('proved') : await database(stack, topic)
+    const brokers = proof.owns === 'Kafka' && own !== undefined ? own.brokers : stack.brokers
+    await using run = await Run.begin({ brokers, databaseUrl, topic })
+    const faults = await proof.disturb(run, new Random(seed), own)
+    const drained = await run.drained({ withinMs: 120_000 }).then(
+      () => [],
+      (error: unknown) => [`no progress after the last fault: ${String(error)}`],
+    )
+    const { violations, counts } = await run.judge()
+    const wrong = [...violations, ...drained, ...unfired(faults)]
+    report({ name, seed, seconds: (performance.now() - began) / 1_000, faults, counts, wrong })
+    return wrong.length === 0
+  } finally {
+    await own?.[Symbol.asyncDispose]()
+  }
+}
+
+async function database(stack: Stack, name: string): Promise<string> {
+  await createDatabase(stack.databaseUrl, name)
+  const url = stack.databaseUrlOf(name)
+  await migrate(url)
+  return url
+}
+
+function unfired(faults: Faults): string[] {
+  const entries = Object.entries(faults)
+  if (entries.length === 0) return ['no fault was planned']
+  return entries
+    .filter(([, { planned, fired }]) => fired < planned)
+    .map(([fault, { planned, fired }]) => `${fault}: only ${fired} of ${planned} fired`)
+}
+
+interface SeedReport {
+  readonly name: string
+  readonly seed: number
+  readonly seconds: number
+  readonly faults: Faults
+  readonly counts: Readonly<Record<string, number>>
+  readonly wrong: readonly string[]
+}
+
+function report({ name, seed, seconds, faults, counts, wrong }: SeedReport): void {
+  const fired = Object.entries(faults).map(([fault, count]) => `${fault} ${count.fired}/${count.planned}`)
+  const told = Object.entries(counts).map(([what, count]) => `${what} ${count}`)
+  const verdict = wrong.length === 0 ? 'holds' : 'DOES NOT HOLD'
+  console.log(`${name} seed ${seed} (${seconds.toFixed(0)} s): ${verdict} · faults: ${fired.join(', ')} · ${told.join(', ')}`)
+  for (const line of wrong.slice(0, 20)) console.log(`  ${line}`)
+  if (wrong.length > 20) console.log(`  … and ${wrong.length - 20} more`)
+}
+
+/** The demo judges itself: it exits 1 if anything does not add up. */
+async function proveDemo(seeds: number, from: number): Promise<boolean> {
+  let holds = true
+  for (const victim of ['orders', 'stock', 'payments']) {
+    for (let seed = from; seed < from + seeds; seed++) {
+      const { code, output } = await demo(['--kill', victim, '--seed', String(seed)])
+      console.log(`demo --kill ${victim} --seed ${seed}: ${code === 0 ? 'holds' : 'DOES NOT HOLD'}`)
+      if (code !== 0) console.log(output)
+      holds &&= code === 0
+    }
+  }
+  return holds
+}
+
+function demo(options: readonly string[]): Promise<{ code: number | null; output: string }> {
+  const program = fileURLToPath(new URL('../examples/order-fulfilment/demo/main.ts', import.meta.url))
+  const child = spawn(process.execPath, [program, ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text))
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => resolve({ code, output }))
+  })
+}
