@@ -100,10 +100,10 @@ export class Backbone {
    * Everything is checked and recorded before this returns.
    *
    * @throws ContractError the key or the size does not fit; the transaction should be rolled back
-   * @throws PermanentError `TRANSACTION_NEEDED`: `tx` is not a transaction
+   * @throws PermanentError `TRANSACTION_NEEDED`: `tx` is not a transaction of this backbone's database
    */
   async publish(tx: Transaction, message: Outgoing | readonly Outgoing[], options: PublishOptions = {}): Promise<void> {
-    if (!isTransaction(tx)) throw transactionNeeded()
+    if (!this.#database.database.owns(tx)) throw transactionNeeded()
     await this.#database.publisher.publish(tx, toPublications(message, options))
   }
 
@@ -180,10 +180,6 @@ export class Backbone {
 
 function isList<C>(contract: C | readonly C[]): contract is readonly C[] {
   return Array.isArray(contract)
-}
-
-function isTransaction(tx: unknown): boolean {
-  return typeof tx === 'object' && tx !== null && 'query' in tx
 }
 
 function transactionNeeded(): PermanentError {

@@ -72,7 +72,7 @@ export const backboneOptions = z.strictObject({
   idleInTransaction: duration({ min: '1s', max: '1h' }).prefault('60s'),
   /** How long `start()` waits for the database and the brokers. Default '30s'. */
   startTimeout: duration({ min: '100ms', max: '1h' }).prefault('30s'),
-  /** How long `stop()` waits for what is running. Default '10s'. */
+  /** How long `stop()` waits for what is running; closing connections may add two seconds. Default '10s'. */
   stopTimeout: duration({ min: '0ms', max: '10m' }).prefault('10s'),
   /** Where log lines go: anything like pino, or `false` for nowhere. Default: pino on standard output, level from LOG_LEVEL by `environment()`. */
   logger: z

@@ -1,8 +1,9 @@
 import { createServer } from 'node:net'
+import { Pool } from 'pg'
 import { afterEach, expect, test } from 'vitest'
 import { OrderPlaced } from '../examples/order-fulfilment/contracts/orders.ts'
 import { fulfilment } from '../examples/order-fulfilment/orders/fulfilment.ts'
-import { type Backbone, type BackboneOptions, createBackbone, MemoryLog } from '../src/index.ts'
+import { type Backbone, type BackboneOptions, createBackbone, isTrunklineError, MemoryLog } from '../src/index.ts'
 import { createEmptyDatabase, createTestDatabase } from './kit/database.ts'
 
 const cleanUps: (() => Promise<unknown>)[] = []
@@ -133,6 +134,42 @@ test('a backbone may be stopped twice, before its start, and while it starts', a
 
   await expect(never.finished).resolves.toBeUndefined()
   await expect(starting.finished).resolves.toBeUndefined()
+})
+
+test('nothing begins to run after a stop that came during the start', async () => {
+  const pool = new Pool({ connectionString: await database(), max: 4 })
+  cleanUps.push(() => pool.end())
+  const backbone = build('', { database: { pool } })
+  backbone.subscribe(OrderPlaced, async () => undefined)
+  const begun: string[] = []
+  const start = backbone.start().catch((error: unknown) => error)
+  await backbone.stop()
+  backbone.diagnostics.on(({ name }) => begun.push(name))
+
+  expect(isTrunklineError(await start, 'STOPPED')).toBe(true)
+  await expect(backbone.start()).rejects.toThrow('was stopped')
+  await backbone.transaction((tx) => tx.query('select pg_sleep(0.3)'))
+  expect(begun.filter((name) => !name.startsWith('transaction.'))).toEqual([])
+})
+
+test('a pool of the user with its password apart serves the relay too', async () => {
+  const { hostname, port, username, password, pathname } = new URL(await database())
+  const pool = new Pool({ host: hostname, port: Number(port), user: username, password, database: pathname.slice(1), max: 4 })
+  cleanUps.push(() => pool.end())
+  const backbone = build('', { database: { pool } })
+  const inOffice = backbone.diagnostics.next('relay.term_started')
+
+  await backbone.start({ run: ['relay'] })
+
+  expect((await inOffice).epoch).toBe(1n)
+})
+
+test('a pool is no transaction', async () => {
+  const pool = new Pool({ connectionString: await database() })
+  cleanUps.push(() => pool.end())
+
+  // @ts-expect-error the type already refuses it
+  await expect(build('', { database: { pool } }).publish(pool, OrderPlaced(order))).rejects.toThrow(/needs the transaction/)
 })
 
 test('roles that were not asked for do not run', async () => {

@@ -30,7 +30,15 @@ export function buildDatabase(options: ParsedOptions, shared: SharedParts, onPub
 function connectionOf(options: ParsedOptions): { pool: Pool; ownsPool: boolean; connection: ClientConfig } {
   const { database, service } = options
   // The relay's connections are its own: they must not wait for, or be counted in, anybody's pool.
-  if ('pool' in database) return { pool: database.pool, ownsPool: false, connection: database.pool.options }
+  if ('pool' in database) {
+    const { options: own } = database.pool
+    // The pool hides its password from being copied, so that it is not logged by accident.
+    return {
+      pool: database.pool,
+      ownsPool: false,
+      connection: { ...own, ...(own.password === undefined ? {} : { password: own.password }) },
+    }
+  }
   const { connectionString } = database
   const pool = createPool({
     connectionString,

@@ -21,14 +21,19 @@ export interface LifeParts extends SharedParts, DatabaseParts<Transaction> {
   readonly sagas: SagaRegistry
 }
 
+/** Beyond the deadline, for connections to be closed that somebody still uses. */
+const STOP_MARGIN_MS = 1_000
+
 /** From `start` to `stop`: which parts run, how they are doing, and what ends them. */
 export class Life {
   readonly #options: ParsedOptions
   readonly #parts: LifeParts
   readonly #stopping = new AbortController()
   readonly #finished = Promise.withResolvers<void>()
+  #signalsOff: (() => void) | undefined
   #starting: Promise<void> | undefined
   #stopped: Promise<void> | undefined
+  #closed: Promise<void> | undefined
   #relay: Relay | undefined
   #timers: SagaTimers<Transaction> | undefined
   #consumers: Consumer<Transaction>[] = []
@@ -64,7 +69,7 @@ export class Life {
 
   async run(roles: readonly Role[]): Promise<void> {
     const off = onSignals(() => this.stop())
-    void this.finished.catch(() => undefined).then(off)
+    this.#signalsOff = off
     await this.start(roles)
   }
 
@@ -74,16 +79,23 @@ export class Life {
   }
 
   async #start(roles: readonly Role[]): Promise<void> {
+    this.#refuseWhenStopping()
     this.#parts.sagas.subscribe(this.#parts.subscriptions)
     try {
       await this.#reachDatabase()
       if (roles.includes('consume') || roles.includes('relay')) await this.#reachLog()
       await this.#startParts(roles)
     } catch (error) {
-      await this.stop()
+      this.#stopping.abort(error)
+      await this.#close()
       throw error
     }
     this.#parts.diagnostics.emit('service.started', { service: this.#options.service, parts: roles })
+  }
+
+  /** After every wait of the start: nothing may begin to run once the stop has begun. */
+  #refuseWhenStopping(): void {
+    this.#stopping.signal.throwIfAborted()
   }
 
   async #startParts(roles: readonly Role[]): Promise<void> {
@@ -92,8 +104,10 @@ export class Life {
     if (roles.includes('relay')) {
       this.#relay = new Relay({ ...this.#parts, ...log }, this.#options.relay)
       await log.producer.start(signal)
+      this.#refuseWhenStopping()
       await this.#relay.start()
     }
+    this.#refuseWhenStopping()
     if (roles.includes('timers')) {
       this.#timers = sagas.timers(this.#options.timers)
       await this.#timers?.start()
@@ -112,20 +126,30 @@ export class Life {
   }
 
   async #stop(): Promise<void> {
-    const { log, database, diagnostics } = this.#parts
     this.#stopping.abort(new TransientError('STOPPED', 'The backbone was stopped.'))
-    const deadlineMs = this.#options.stopTimeout
+    // A start that is under way gives up at its next step; what it has started by then is stopped with the rest.
+    if (this.#starting !== undefined) await endsWithin(settled(this.#starting), this.#options.stopTimeout)
+    await this.#close()
+  }
+
+  #close(): Promise<void> {
+    this.#closed ??= this.#closeParts()
+    return this.#closed
+  }
+
+  async #closeParts(): Promise<void> {
+    const { log, database, diagnostics, clock } = this.#parts
+    const deadline = clock.monotonic() + this.#options.stopTimeout
+    const left = (): number => Math.max(0, deadline - clock.monotonic())
     // Consumers first: what their last effects published still leaves with this process's relay.
     const services: (Service | undefined)[] = [...this.#consumers, this.#timers]
     const stopping = stopAll(services.filter((service) => service !== undefined)).then(() => this.#relay?.stop())
-    const inTime = await endsWithin(
-      stopping.catch(() => undefined),
-      deadlineMs + 5_000,
-    )
-    await log.producer.stop(deadlineMs)
+    const inTime = await endsWithin(settled(stopping), left() + STOP_MARGIN_MS)
+    await log.producer.stop(left())
     await log.admin.close()
-    await endsWithin(database.close(), deadlineMs)
+    await endsWithin(database.close(), left() + STOP_MARGIN_MS)
     diagnostics.emit('service.stopped', { service: this.#options.service, inTime })
+    this.#signalsOff?.()
     this.#finished.resolve()
   }
 
@@ -177,7 +201,11 @@ export class Life {
     for (const consumer of this.#consumers) {
       parts[`consumer ${consumer.group}`] = { ready: consumer.ready, state: consumer.ready ? 'member of its group' : 'joining' }
     }
-    const running = this.#starting !== undefined && this.#stopped === undefined
-    return { live: this.#stopped === undefined, ready: running && Object.values(parts).every((part) => part.ready), parts }
+    const running = this.#starting !== undefined && this.#closed === undefined
+    return { live: this.#closed === undefined, ready: running && Object.values(parts).every((part) => part.ready), parts }
   }
+}
+
+function settled(work: Promise<unknown>): Promise<unknown> {
+  return work.catch(() => undefined)
 }
