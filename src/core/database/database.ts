@@ -66,6 +66,9 @@ export interface Database<Tx> {
    */
   transaction<Result>(work: (tx: Tx) => Promise<Result>, hooks?: TransactionHooks<Tx>): Promise<Result>
 
+  /** Whether it is a transaction of this database, open or ended. */
+  owns(tx: unknown): boolean
+
   /** Our own statements inside the user's transaction. */
   queryable(tx: Tx): Queryable
 
