@@ -10,7 +10,10 @@ export type IncidentKind =
   | 'topic_recreated'
   | 'dead_letter'
   | 'unreadable'
+  | 'kept_in_part'
   | 'saga_stuck'
+  | 'saga_timer_failed'
+  | 'saga_definition_missing'
 
 export interface Incident {
   readonly kind: IncidentKind
@@ -29,4 +32,7 @@ export interface IncidentLog {
 /** The same, inside a transaction: the record exists if and only if what it tells of was committed. */
 export interface TransactionalIncidentLog<Tx> extends IncidentLog {
   recordIn(tx: Tx, incident: Incident): Promise<void>
+
+  /** Makes diagnostics and log lines of what was recorded in `tx`. To be called when it is known to be committed. */
+  announce(tx: Tx): void
 }

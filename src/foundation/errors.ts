@@ -44,11 +44,38 @@ export class StuckError extends TrunklineError {}
 
 /** Whether `error` is one of ours, and, when `code` is given, of that cause. */
 export function isTrunklineError(error: unknown, code?: string): error is TrunklineError {
-  if (!(error instanceof Error) || !('trunkline' in error) || error.trunkline !== true) return false
-  return code === undefined || ('code' in error && error.code === code)
+  try {
+    if (!(error instanceof Error) || !('trunkline' in error) || error.trunkline !== true) return false
+    return code === undefined || ('code' in error && error.code === code)
+  } catch {
+    return false
+  }
 }
 
-/** The text of whatever was thrown, for one line of a log. */
+/** The text of whatever was thrown, for people. It never throws, whatever that was. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  try {
+    return String(error instanceof Error ? error.message : error)
+  } catch {
+    return `${typeof error} without a text`
+  }
+}
+
+/**
+ * What telemetry may say of whatever was thrown: our code, or the error's name. Never its text, which may quote a
+ * payload. It never throws.
+ */
+export function errorName(error: unknown): string {
+  try {
+    if (isTrunklineError(error) && isName(error.code)) return error.code
+    if (error instanceof Error) return isName(error.name) ? error.name : 'Error'
+  } catch {
+    // It cannot even be looked at.
+  }
+  return typeof error
+}
+
+/** A text under which something else travels is no name. */
+function isName(name: unknown): boolean {
+  return typeof name === 'string' && /^[\w.$-]{1,100}$/.test(name)
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { LogFixture, STOP_MS } from './log-fixture.ts'
 import { RecordingListener, takeAll } from './log-listener.ts'
-import { appended, makeTopic, numbered, type OpenLog, uniqueName } from './log-subject.ts'
+import { appended, makeTopic, numbered, type OpenLog, soon, uniqueName } from './log-subject.ts'
 
 /** What every consumer of the log promises about its group, and about leaving it. */
 export function logGroupConformance(name: string, open: OpenLog): void {
@@ -106,6 +106,54 @@ export function logGroupConformance(name: string, open: OpenLog): void {
       await listener.until(() => listener.records.length >= 4)
 
       expect(new Set(listener.records.map((record) => record.topic))).toEqual(new Set(topics))
+    })
+
+    test('reads the topics that are there, tells once which is missing, and reads it when it is there', async () => {
+      const [there, late] = [await makeTopic(log.driver), uniqueName('late')]
+      const positions = new Map<string, bigint>()
+      const listener = new RecordingListener(
+        ({ topic }) => positions.get(topic) ?? 0n,
+        (batch) => {
+          positions.set(batch.topic, takeAll(batch))
+          return takeAll(batch)
+        },
+      )
+      await log.started(listener, [late, there])
+
+      await appended(log.driver.producer, there, 0, numbered(2))
+      await listener.until(() => listener.records.length >= 2)
+      expect(listener.missing).toEqual([late])
+      await log.driver.admin.createTopics([{ name: late, partitions: 1, replicationFactor: 1 }])
+      await appended(log.driver.producer, late, 0, numbered(2))
+      await listener.until(() => listener.records.length >= 4)
+
+      expect(listener.records.map(({ topic }) => topic)).toEqual([there, there, late, late])
+      expect(listener.missing).toEqual([late])
+    })
+
+    test('tells when all topics are missing, and has not joined then', async () => {
+      const topic = uniqueName('nowhere')
+      const listener = new RecordingListener()
+      const consumer = log.consumer([topic])
+
+      const joining = consumer.start(listener, soon()).catch(() => undefined)
+      await listener.until(() => listener.missing.length > 0)
+
+      expect([listener.missing, consumer.joined]).toEqual([[topic], false])
+      await consumer.stop(STOP_MS)
+      await joining
+    })
+
+    test('has joined from its start to its stop', async () => {
+      const topic = await makeTopic(log.driver)
+      const consumer = log.consumer([topic])
+      const before = consumer.joined
+
+      await consumer.start(new RecordingListener(), soon())
+      const between = consumer.joined
+      await consumer.stop(STOP_MS)
+
+      expect([before, between, consumer.joined]).toEqual([false, true, false])
     })
 
     test('keeps groups apart: each reads everything', async () => {

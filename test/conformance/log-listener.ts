@@ -9,6 +9,7 @@ export class RecordingListener implements LogConsumerListener {
   readonly revoked: TopicPartition[] = []
   readonly records: (TopicPartition & ConsumedRecord)[] = []
   readonly failures: unknown[] = []
+  readonly missing: string[] = []
   readonly #watchers = new Set<() => void>()
   readonly #startAt: (partition: TopicPartition, range: PartitionRange) => bigint
   readonly #handler: Handler
@@ -33,6 +34,11 @@ export class RecordingListener implements LogConsumerListener {
 
   onRevoked(partition: TopicPartition): void {
     this.revoked.push(partition)
+    this.#changed()
+  }
+
+  async onTopicMissing(topic: string): Promise<void> {
+    this.missing.push(topic)
     this.#changed()
   }
 

@@ -18,8 +18,9 @@ export function uniqueName(prefix: string): string {
   return `${prefix}-${randomUUID().slice(0, 8)}`
 }
 
+/** Of now: a broker may delete older ones at any moment, after its retention. */
 export function record(value: string | null, more: Partial<LogRecord> = {}): LogRecord {
-  return { key: null, value: value === null ? null : Buffer.from(value), headers: [], timestampMs: 1_700_000_000_000, ...more }
+  return { key: null, value: value === null ? null : Buffer.from(value), headers: [], timestampMs: Date.now(), ...more }
 }
 
 /** `count` records with the values `from`, `from + 1`, … */

@@ -5,6 +5,7 @@ import { PostgresPositionStore } from '../../src/adapters/postgres/position-stor
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from '../../src/config.ts'
 import type { LogProducer } from '../../src/core/broker/log-producer.ts'
 import { Consumer } from '../../src/core/consume/consumer.ts'
+import type { ParkingStore } from '../../src/core/consume/parking-store.ts'
 import type { PositionStore } from '../../src/core/consume/position-store.ts'
 import { type SubscriptionOptions, SubscriptionRegistry } from '../../src/core/consume/registry.ts'
 import type { Handler } from '../../src/core/consume/subscription.ts'
@@ -27,6 +28,7 @@ export interface Replacements {
   readonly outboxes?: (real: OutboxStoreFactory) => OutboxStoreFactory
   readonly producer?: (real: LogProducer) => LogProducer
   readonly inbox?: (real: InboxStore<Transaction>) => InboxStore<Transaction>
+  readonly parking?: (real: ParkingStore<Transaction>, database: Database<Transaction>) => ParkingStore<Transaction>
   readonly positions?: (real: PositionStore<Transaction>, database: Database<Transaction>) => PositionStore<Transaction>
 }
 
@@ -105,6 +107,7 @@ export class Assembly {
     const { database } = this.database
     const positions = new PostgresPositionStore<Transaction>(database)
     const inbox = new PostgresInboxStore<Transaction>(database)
+    const parking = new PostgresParkingStore<Transaction>(database)
     const parts = {
       ...this.#shared,
       ...this.database,
@@ -112,7 +115,7 @@ export class Assembly {
       log: this.log.consumers,
       positions: this.#replacements.positions?.(positions, database) ?? positions,
       inbox: this.#replacements.inbox?.(inbox) ?? inbox,
-      parking: new PostgresParkingStore<Transaction>(database),
+      parking: this.#replacements.parking?.(parking, database) ?? parking,
       participants: new PostgresParticipantStore<Transaction>({ database }),
     }
     return this.#subscriptions

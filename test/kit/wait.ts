@@ -42,6 +42,11 @@ export class Witness {
     return this.#records.filter((record) => record.name === name).map((record) => record.fields as DiagnosticCatalogue[N])
   }
 
+  /** How much was reported, under any name. */
+  get total(): number {
+    return this.#records.length
+  }
+
   count<N extends Name>(name: N, fits: (fields: DiagnosticCatalogue[N]) => boolean = () => true): number {
     return this.all(name).filter(fits).length
   }

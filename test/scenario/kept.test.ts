@@ -43,7 +43,7 @@ describe.concurrent('G6, G7, G9: what cannot be processed is kept, and stops nob
     await run.drained()
     const verdict = await run.judge()
     const kept = await run.query(
-      'select record_offset::int as at, record_key, record_value, state, key from trunkline.parked_message order by record_offset',
+      'select record_offset::int as at, record_key, record_value, state, key_hash from trunkline.parked_message order by record_offset',
     )
 
     expect(verdict.violations).toEqual([])
@@ -52,7 +52,7 @@ describe.concurrent('G6, G7, G9: what cannot be processed is kept, and stops nob
       foreign.map(({ key, value }) => ({ key, value })),
     )
     // None of them holds a key: messages of key "a" went on.
-    expect(kept.every(({ state, key }) => state === 'dead' && key === null)).toBe(true)
+    expect(kept.every(({ state, key_hash }) => state === 'dead' && key_hash === null)).toBe(true)
     expect(await run.query("select 1 from trunkline.incident where kind = 'unreadable'")).toHaveLength(3)
   })
 

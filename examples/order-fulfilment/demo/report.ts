@@ -100,7 +100,7 @@ async function deadLetterLines(world: World, planted: Planted): Promise<Line[]> 
   for (const service of ['orders', 'stock', 'payments'] as const) {
     const rows = await world.ask(
       service,
-      "select consumer_group, key is null as lane_of_its_own from trunkline.parked_message where state = 'dead'",
+      "select consumer_group, key_hash is null as lane_of_its_own from trunkline.parked_message where state = 'dead'",
     )
     for (const row of rows) found.push(`${String(row['consumer_group'])} ${row['lane_of_its_own'] === true ? 'unreadable' : 'failed'}`)
   }

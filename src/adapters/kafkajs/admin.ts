@@ -16,11 +16,17 @@ const READY_WITHIN_MS = 30_000
 const READY_POLL_MS = 50
 const CLOSE_MS = 1_000
 
+interface CachedClient {
+  readonly client: KafkajsClient
+  readonly connected: Promise<void>
+}
+
 /** Asks the cluster through one cached connection, which is replaced whenever a request over it fails. */
 export class KafkajsAdmin implements LogAdmin {
   readonly #address: KafkaAddress
-  #client: Promise<KafkajsClient> | undefined
+  #client: CachedClient | undefined
   #clientsMade = 0
+  #closed = false
 
   constructor(address: KafkaAddress) {
     this.#address = address
@@ -61,31 +67,31 @@ export class KafkajsAdmin implements LogAdmin {
   }
 
   async close(): Promise<void> {
-    const client = await this.#client?.catch(() => undefined)
+    this.#closed = true
+    const client = this.#client?.client
     this.#client = undefined
     if (client === undefined) return
-    await endsWithin(
-      client.disconnect().catch(() => undefined),
-      CLOSE_MS,
-    )
+    await endsWithin(client.disconnect(), CLOSE_MS)
     client.destroy('The admin client was closed.')
   }
 
   async #ask<Answer>(question: (client: KafkajsClient) => Promise<Answer>): Promise<Answer> {
-    this.#client ??= connectedClient(this.#address, this.#clientsMade++)
+    if (this.#closed) throw closed()
+    this.#client ??= connecting(new KafkajsClient(this.#address, this.#clientsMade++))
     const asked = this.#client
     try {
-      return await question(await asked)
+      await asked.connected
+      return await question(asked.client)
     } catch (error) {
-      if (!isAnswer(error)) await this.#discard(asked, error)
+      if (this.#closed) throw closed(error)
+      if (!isAnswer(error)) this.#discard(asked, error)
       throw mapError(error, this.#address.brokers)
     }
   }
 
-  async #discard(asked: Promise<KafkajsClient>, reason: unknown): Promise<void> {
+  #discard(asked: CachedClient, reason: unknown): void {
     if (this.#client === asked) this.#client = undefined
-    const client = await asked.catch(() => undefined)
-    client?.destroy(messageOf(reason))
+    asked.client.destroy(messageOf(reason))
   }
 
   /** A leader in the metadata may not know of it yet; one that tells its offsets does. */
@@ -104,7 +110,7 @@ export class KafkajsAdmin implements LogAdmin {
       await this.rangeOf(partition)
       return true
     } catch (error) {
-      if (isTrunklineError(error, 'BROKER_UNREACHABLE')) throw error
+      if (isTrunklineError(error, 'BROKER_UNREACHABLE') || isTrunklineError(error, 'STOPPED')) throw error
       // More partitions are asked for than an older topic has: it stays as it is.
       if (isTrunklineError(error, 'TOPIC_MISSING')) return (await this.partitionsOf(partition.topic)) !== undefined
       return false
@@ -112,15 +118,19 @@ export class KafkajsAdmin implements LogAdmin {
   }
 }
 
-async function connectedClient(address: KafkaAddress, attempt: number): Promise<KafkajsClient> {
-  const client = new KafkajsClient(address, attempt)
-  try {
-    await client.connect()
-  } catch (error) {
-    client.destroy(messageOf(error))
-    throw error
-  }
-  return client
+function connecting(client: KafkajsClient): CachedClient {
+  const connected = client.connect()
+  connected.catch(() => undefined) // heard by whoever asks
+  return { client, connected }
+}
+
+function closed(cause?: unknown): TransientError {
+  return new TransientError(
+    'STOPPED',
+    'The admin client was closed; the cluster is not asked any more. Ask before the backbone stops.',
+    {},
+    cause,
+  )
 }
 
 async function offsetOf(client: KafkajsClient, target: TopicPartition, timestamp: number): Promise<bigint> {

@@ -3,6 +3,8 @@ import type { Consumer, ConsumerConfig, LogEntry, RetryOptions } from 'kafkajs'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { Logger } from '../../core/logger.ts'
 import { ConfigurationError, messageOf, TransientError } from '../../foundation/errors.ts'
+import { endsWithin } from '../../foundation/service.ts'
+import { DamagedBatches } from './damaged-batches.ts'
 import { isUnknownTopic, mapError, partitionMissing, topicMissing } from './errors.ts'
 import { decodeFetch, FETCH_API } from './fetch-response.ts'
 import { type Broker, type Cluster, type ConnectionPool, type Kafkajs, loadKafkajs, type ProtocolRequest } from './internals.ts'
@@ -28,6 +30,7 @@ export interface KafkaAddress {
 const CONNECTION_TIMEOUT_MS = 3_000
 const REQUEST_TIMEOUT_MS = 30_000
 const METADATA_AGE_MS = 300_000
+const DISCONNECT_MS_MAX = 5_000
 const LOG_WARNINGS = 2
 const READ_COMMITTED = 1
 /** Retrying is our decision: kafkajs's would hide whether something was sent. */
@@ -43,8 +46,10 @@ export class KafkajsClient {
   readonly #kafkajs: Kafkajs
   readonly #logger: unknown
   readonly #sockets = new Set<Socket>()
+  readonly #damaged = new DamagedBatches()
   readonly #leaders = new Map<string, readonly number[]>()
   readonly #refreshing = new Map<string, Promise<readonly number[]>>()
+  #destroyedBy: string | undefined
   #lastRefresh: Promise<unknown> = Promise.resolve()
   readonly cluster: Cluster
 
@@ -75,6 +80,7 @@ export class KafkajsClient {
       socketFactory: (socketArguments) => this.#remember(this.#kafkajs.createSocket(socketArguments)),
     })
     this.#hardenConnections()
+    this.#hardenDisconnect()
   }
 
   get addresses(): readonly string[] {
@@ -141,13 +147,14 @@ export class KafkajsClient {
     }
   }
 
-  /** Ends politely: what is in flight is answered first. It may take as long as a request. */
+  /** Ends politely: what is in flight is answered first, for some seconds. Never rejects. */
   async disconnect(): Promise<void> {
     await this.cluster.disconnect()
   }
 
-  /** Ends now: connections are cut, what is in flight fails. */
+  /** Ends now: connections are cut, what is in flight fails, and no new connection lives. */
   destroy(why: string): void {
+    this.#destroyedBy ??= why
     for (const socket of this.#sockets) socket.destroy(new Error(why))
     this.#sockets.clear()
   }
@@ -171,6 +178,8 @@ export class KafkajsClient {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     socket.setNoDelay(true)
+    // kafkajs connects again on its own when it misses a connection.
+    if (this.#destroyedBy !== undefined) socket.destroy(new Error(this.#destroyedBy))
     return socket
   }
 
@@ -186,14 +195,27 @@ export class KafkajsClient {
     }
   }
 
+  /** kafkajs awaits this before it says that its consumer crashed: a rejection would end the process, a hang would hide the crash. */
+  #hardenDisconnect(): void {
+    const { cluster } = this
+    const disconnect = cluster.disconnect
+    cluster.disconnect = async () => {
+      await endsWithin(
+        disconnect.call(cluster).catch(() => undefined),
+        DISCONNECT_MS_MAX,
+      )
+    }
+  }
+
   #readFetchesOurselves(pool: ConnectionPool): void {
     const send = pool.send
     const { parseFetch } = this.#kafkajs
+    const decode = (payload: Buffer) => decodeFetch(payload, this.#damaged)
     pool.send = async function sendHardened<Reply>(protocol: ProtocolRequest<Reply>): Promise<unknown> {
       const { apiKey, apiVersion } = protocol.request
       if (apiKey !== FETCH_API.key) return await send.call(pool, protocol)
       if (apiVersion !== FETCH_API.version) throw tooOld('Fetch', '2.3')
-      return await send.call(pool, { ...protocol, response: { decode: decodeFetch, parse: parseFetch } })
+      return await send.call(pool, { ...protocol, response: { decode, parse: parseFetch } })
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
 import { ByteReader } from './byte-reader.ts'
+import { DamagedBatches } from './damaged-batches.ts'
 import { type AbortedTransaction, decodeRecords, type Placeholder } from './record-decoder.ts'
 
 /** Understood by every broker since Kafka 2.3, and the newest that kafkajs negotiates. */
@@ -22,7 +23,7 @@ export interface FetchReply {
 }
 
 /** Reads a reply to Fetch, version 11, into the records that a listener gets. */
-export async function decodeFetch(payload: Buffer): Promise<FetchReply> {
+export async function decodeFetch(payload: Buffer, damaged: DamagedBatches = new DamagedBatches()): Promise<FetchReply> {
   const reader = new ByteReader(payload)
   const clientSideThrottleTime = reader.int32()
   const errorCode = reader.int16()
@@ -31,13 +32,13 @@ export async function decodeFetch(payload: Buffer): Promise<FetchReply> {
   for (let topics = reader.int32(); topics > 0; topics--) {
     const topicName = reader.text()
     const partitions: FetchedPartition[] = []
-    for (let count = reader.int32(); count > 0; count--) partitions.push(await decodePartition(reader))
+    for (let count = reader.int32(); count > 0; count--) partitions.push(await decodePartition(reader, topicName, damaged))
     responses.push({ topicName, partitions })
   }
   return { clientSideThrottleTime, errorCode, responses }
 }
 
-async function decodePartition(reader: ByteReader): Promise<FetchedPartition> {
+async function decodePartition(reader: ByteReader, topic: string, damaged: DamagedBatches): Promise<FetchedPartition> {
   const partition = reader.int32()
   const errorCode = reader.int16()
   const highWatermark = reader.int64()
@@ -47,7 +48,10 @@ async function decodePartition(reader: ByteReader): Promise<FetchedPartition> {
   const preferredReadReplica = reader.int32()
   const length = Math.max(0, reader.int32())
   const start = reader.skip(length)
-  const messages = await decodeRecords(reader.bytes.subarray(start, start + length), aborted)
+  const messages = await decodeRecords(reader.bytes.subarray(start, start + length), aborted, {
+    end: highWatermark,
+    fetchAgain: (baseOffset) => damaged.fetchAgain({ topic, partition }, baseOffset),
+  })
   // Aborted records are left out already, so kafkajs has none to look for.
   return { partition, errorCode, highWatermark, abortedTransactions: [], preferredReadReplica, messages }
 }

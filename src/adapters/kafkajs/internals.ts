@@ -75,7 +75,7 @@ export interface Cluster {
     findConnectedBroker(): Promise<Broker>
   }
   connect(): Promise<void>
-  disconnect(): Promise<void>
+  disconnect: () => Promise<void>
   findBroker(target: { readonly nodeId: number }): Promise<Broker>
 }
 

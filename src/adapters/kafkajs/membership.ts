@@ -9,6 +9,7 @@ import { messageOf } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import type { KafkajsClient } from './client.ts'
 import { mapError } from './errors.ts'
+import { MembershipWatch, SESSION_TIMEOUT_MS } from './membership-watch.ts'
 import { PartitionBuffer, type PartitionFetcher } from './partition-buffer.ts'
 
 export interface MembershipParts {
@@ -31,7 +32,6 @@ interface OwnedPartition {
 const FETCH_WAIT_MS = 250
 /** Sent by the fetch loop, which waits for no handler. A rebalance is noticed within this time. */
 const HEARTBEAT_MS = 1_000
-const SESSION_TIMEOUT_MS = 10_000
 const REBALANCE_TIMEOUT_MS = 30_000
 const PARTITION_BYTES_MAX = 1024 * 1024
 const RETRY = { retries: 5, initialRetryTime: 100, maxRetryTime: 2_000 }
@@ -52,6 +52,8 @@ export class Membership implements PartitionFetcher {
   readonly #owned = new Map<string, OwnedPartition>()
   readonly #ending = new Map<string, Promise<void>>()
   readonly #ended = Promise.withResolvers<void>()
+  readonly #watch = new MembershipWatch(systemClock, (error) => this.#ended.reject(error))
+  #starting: Promise<void> | undefined
   #committer: OffsetCommitter | undefined
   #leaving = false
 
@@ -70,31 +72,47 @@ export class Membership implements PartitionFetcher {
     })
   }
 
+  /** Whether the group counts us as a member, as far as we can know. */
+  get joined(): boolean {
+    return this.#watch.isMember
+  }
+
   /** Runs until kafkajs gives up, which rejects, or until `leave`. */
   async run(): Promise<void> {
     const consumer = this.#consumer
     consumer.on(consumer.events.GROUP_JOIN, (event) => this.#joined(event))
     consumer.on(consumer.events.REBALANCING, () => this.#rebalancing())
+    consumer.on(consumer.events.HEARTBEAT, () => this.#watch.heard())
+    consumer.on(consumer.events.FETCH_START, () => this.#watch.active())
     consumer.on(consumer.events.CRASH, (event) => this.#crash(event))
     consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
       if (payload.batchSize === 0) this.#ownedOf(payload)?.buffer.passOver(BigInt(payload.lastOffset))
     })
     await consumer.connect()
     await consumer.subscribe({ topics: [...this.#parts.topics], fromBeginning: true })
-    await consumer.run({
+    this.#watch.start()
+    this.#starting = consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
       partitionsConsumedConcurrently: 16,
       eachBatch: (payload) => this.#take(payload),
     })
+    await Promise.race([this.#starting, this.#ended.promise])
     await this.#ended.promise
   }
 
   /** Stops reading, waits for running batches within the deadline, commits, leaves the group. */
   async leave(deadlineMs: number): Promise<void> {
     this.#leaving = true
+    this.#watch.stop()
     const started = systemClock.monotonic()
     const left = (): number => Math.max(DISCONNECT_MS_MIN, deadlineMs - (systemClock.monotonic() - started))
+    // Who leaves in the middle of joining is a member all the same, and the others would wait until its session is over.
+    if (this.#starting !== undefined)
+      await endsWithin(
+        this.#starting.catch(() => undefined),
+        left(),
+      )
     await endsWithin(this.#revokeAll(), left())
     if (this.#committer !== undefined) await endsWithin(this.#committer.flush(), left())
     this.#committer?.close()
@@ -108,6 +126,7 @@ export class Membership implements PartitionFetcher {
 
   /** Lets go after a crash: nobody commits or leaves any more. Resolves when no batch runs. */
   async abandon(): Promise<void> {
+    this.#watch.stop()
     this.#committer?.close()
     const ended = this.#revokeAll()
     this.#parts.client.destroy('The consumer is replaced.')
@@ -119,22 +138,32 @@ export class Membership implements PartitionFetcher {
   }
 
   seek({ topic, partition }: TopicPartition, offset: bigint): void {
-    this.#consumer.seek({ topic, partition, offset: String(offset) })
+    this.#inGroup(() => this.#consumer.seek({ topic, partition, offset: String(offset) }))
   }
 
   pause({ topic, partition }: TopicPartition): void {
-    // After a crash kafkajs has no group any more to pause in.
-    if (this.#ownedOf({ topic, partition }) !== undefined) this.#consumer.pause([{ topic, partitions: [partition] }])
+    if (this.#ownedOf({ topic, partition }) === undefined) return
+    this.#inGroup(() => this.#consumer.pause([{ topic, partitions: [partition] }]))
   }
 
   resume({ topic, partition }: TopicPartition): void {
-    this.#consumer.resume([{ topic, partitions: [partition] }])
+    this.#inGroup(() => this.#consumer.resume([{ topic, partitions: [partition] }]))
+  }
+
+  /** After a crash kafkajs has no group to act in, some time before it says so; what was asked for does not matter then. */
+  #inGroup(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      this.#watch.groupLost(error)
+    }
   }
 
   /** Runs inside kafkajs's join, before its first fetch of this generation. */
   #joined({ payload }: ConsumerGroupJoinEvent): void {
     this.#rebalancing()
     if (this.#leaving) return
+    this.#watch.heard()
     this.#committer = new OffsetCommitter({
       group: this.#parts.group,
       diagnostics: this.#parts.diagnostics,
@@ -167,20 +196,22 @@ export class Membership implements PartitionFetcher {
   #rebalancing(): void {
     const committer = this.#committer
     this.#committer = undefined
+    this.#watch.rebalancing()
     void this.#revokeAll()
     if (committer !== undefined) void committer.flush().then(() => committer.close())
   }
 
+  /** Never rejects. */
   async #revokeAll(): Promise<void> {
     for (const [key, { reader }] of this.#owned) {
       this.#owned.delete(key)
       const before = this.#ending.get(key)
-      const ended = Promise.all([before, reader.end()]).then(() => {
+      const ended = Promise.allSettled([before, reader.end()]).then(() => {
         if (this.#ending.get(key) === ended) this.#ending.delete(key)
       })
       this.#ending.set(key, ended)
     }
-    await Promise.all(this.#ending.values())
+    await Promise.allSettled(this.#ending.values())
   }
 
   #crash({ payload }: ConsumerCrashEvent): void {

@@ -38,6 +38,8 @@ export class KafkajsProducer implements LogProducer {
   readonly #waiting = new Map<Broker, WaitingAppend[]>()
   #client: KafkajsClient | undefined
   #connecting: Promise<KafkajsClient> | undefined
+  /** A client that is not connected yet. */
+  #candidate: KafkajsClient | undefined
   #clientsMade = 0
   #stopped = false
 
@@ -48,7 +50,7 @@ export class KafkajsProducer implements LogProducer {
 
   async start(signal: AbortSignal): Promise<void> {
     let failure: unknown
-    for (let attempt = 1; !signal.aborted; attempt++) {
+    for (let attempt = 1; !signal.aborted && !this.#stopped; attempt++) {
       try {
         await this.#connected()
         return
@@ -58,6 +60,7 @@ export class KafkajsProducer implements LogProducer {
         await systemClock.sleep(backoffMs(attempt, CONNECT_BACKOFF), signal)
       }
     }
+    if (this.#stopped) throw stopped()
     throw mapError(failure ?? signal.reason, this.#address.brokers)
   }
 
@@ -78,12 +81,13 @@ export class KafkajsProducer implements LogProducer {
 
   async stop(deadlineMs: number): Promise<void> {
     this.#stopped = true
+    this.#candidate?.destroy('The producer was stopped.')
     await endsWithin(Promise.all(this.#running), deadlineMs)
     this.#discard(this.#client, 'The producer was stopped.')
   }
 
   #refusal(key: string, records: readonly LogRecord[]): TrunklineError | undefined {
-    if (this.#stopped) return new TransientError('STOPPED', 'The producer was stopped; the batch was not sent.')
+    if (this.#stopped) return stopped()
     if (records.length === 0) return new ConfigurationError('BATCH_EMPTY', `An empty batch for ${key} cannot be appended. Leave it out.`)
     if (!this.#busy.has(key)) return undefined
     return new ConfigurationError(
@@ -101,16 +105,20 @@ export class KafkajsProducer implements LogProducer {
   }
 
   async #connect(): Promise<KafkajsClient> {
+    if (this.#stopped) throw stopped()
     const client = new KafkajsClient(this.#address, this.#clientsMade++)
+    this.#candidate = client
     try {
       await client.connect()
+      if (this.#stopped) throw stopped()
+      this.#client = client
+      return client
     } catch (error) {
       client.destroy(messageOf(error))
       throw error
+    } finally {
+      this.#candidate = undefined
     }
-    if (this.#stopped) client.destroy('The producer was stopped.')
-    else this.#client = client
-    return client
   }
 
   /** Finds the way to the leader; until the batch is handed to a connection, whatever fails means that nothing was sent. */
@@ -178,6 +186,10 @@ export class KafkajsProducer implements LogProducer {
     client.destroy(reason)
     if (!this.#stopped) this.#diagnostics?.emit('producer.replaced', { reason })
   }
+}
+
+function stopped(): TransientError {
+  return new TransientError('STOPPED', 'The producer was stopped; what it was given was not sent.')
 }
 
 async function sendProduce(leader: Broker, appends: readonly WaitingAppend[]): Promise<readonly PartitionReply[]> {

@@ -1,8 +1,9 @@
 import { promisify } from 'node:util'
 import { gunzip, zstdDecompress } from 'node:zlib'
 import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
-import { PermanentError } from '../../foundation/errors.ts'
+import { isTrunklineError, messageOf, PermanentError } from '../../foundation/errors.ts'
 import { ByteReader } from './byte-reader.ts'
+import { crc32c } from './crc32c.ts'
 import { readHeaders } from './overrides/quadratic-headers.ts'
 
 /**
@@ -19,7 +20,21 @@ export interface AbortedTransaction {
   readonly firstOffset: bigint
 }
 
+/** Where the batches came from. */
+export interface BatchPlace {
+  /** Offsets at or above it are not in the log. */
+  readonly end: bigint
+  /** @returns whether a batch with a wrong checksum is to be fetched once more before it counts as unreadable */
+  readonly fetchAgain: (baseOffset: bigint) => boolean
+}
+
+type Decoded = ConsumedRecord | Placeholder
+
+/** Base offset and length. */
+const FRAME = 12
 const BATCH_OVERHEAD = 61
+const CRC_AT = 17
+const CRC_FROM = 21
 const MAGIC = 2
 const CODEC_MASK = 0x07
 const LOG_APPEND_TIME = 0x08
@@ -27,6 +42,7 @@ const TRANSACTIONAL = 0x10
 const CONTROL = 0x20
 /** A fetched batch is at most a few megabytes; what inflates beyond this is an attack on our memory. */
 const INFLATED_BYTES_MAX = 64 * 1024 * 1024
+const ANYWHERE: BatchPlace = { end: 2n ** 63n - 1n, fetchAgain: () => false }
 
 const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 const inflateGzip = promisify(gunzip)
@@ -45,31 +61,82 @@ interface BatchHeader {
 /**
  * Reads the record batches of one partition, in one walk.
  *
+ * A batch that cannot be read becomes one record, marked unreadable, with the batch as its value: its neighbours, and
+ * the other partitions of the reply, are read as if it were not there.
+ *
  * Removes from kafkajs: a call stack overflow at about 120,000 records (`push(...batch)`), unbounded inflation, aborted
- * records shown after a record whose key is four zero bytes, and one fetch per offset through what compaction left empty.
+ * records shown after a record whose key is four zero bytes, one fetch per offset through what compaction left empty,
+ * and one bad batch that stops the whole group for ever.
  */
-export async function decodeRecords(bytes: Buffer, aborted: readonly AbortedTransaction[]): Promise<(ConsumedRecord | Placeholder)[]> {
-  const records: (ConsumedRecord | Placeholder)[] = []
+export async function decodeRecords(
+  bytes: Buffer,
+  aborted: readonly AbortedTransaction[],
+  place: BatchPlace = ANYWHERE,
+): Promise<readonly Decoded[]> {
+  const records: Decoded[] = []
   const filter = new AbortedFilter(aborted)
   const reader = new ByteReader(bytes)
-  while (reader.left >= BATCH_OVERHEAD) {
+  while (reader.left >= FRAME) {
     const start = reader.at
     const baseOffset = reader.int64()
     const length = reader.int32()
     if (length > reader.left) break // a fetch may end in the middle of a batch
     reader.skip(length)
-    const header = readHeader(new ByteReader(bytes, start + 12, reader.at), baseOffset)
-    const body = new ByteReader(bytes, start + BATCH_OVERHEAD, reader.at)
-    if (filter.shows(header)) appendRecords(records, await inflated(body, header), header)
-    // The last offset of the batch may have been compacted away; the position still has to pass it.
-    const last = records.at(-1)
-    if (last === undefined || last.offset < header.lastOffset) records.push({ offset: header.lastOffset, isControlRecord: true })
+    // A copy of its own: a small record that somebody keeps must not keep a reply of megabytes alive.
+    const batch = Buffer.from(bytes.subarray(start, reader.at))
+    const decoded = await decodeBatch(batch, filter, place)
+    if (decoded === undefined) {
+      if (place.fetchAgain(baseOffset)) break
+      records.push(unreadable(batch, place, checksumWrong(baseOffset)))
+    } else {
+      for (const record of decoded) records.push(record)
+    }
   }
   return records
 }
 
-function readHeader(reader: ByteReader, baseOffset: bigint): BatchHeader {
-  reader.skip(4) // leader epoch
+/** @returns all of its records or none; `undefined` when its checksum is wrong */
+async function decodeBatch(batch: Buffer, filter: AbortedFilter, place: BatchPlace): Promise<readonly Decoded[] | undefined> {
+  try {
+    const header = readHeader(new ByteReader(batch))
+    if (crc32c(batch, CRC_FROM) !== batch.readUInt32BE(CRC_AT)) return undefined
+    const records: Decoded[] = []
+    if (filter.shows(header)) appendRecords(records, await inflated(new ByteReader(batch, BATCH_OVERHEAD), header), header)
+    // The last offset of the batch may have been compacted away; the position still has to pass it.
+    const last = records.at(-1)
+    if (last === undefined || last.offset < header.lastOffset) records.push({ offset: header.lastOffset, isControlRecord: true })
+    return records
+  } catch (error) {
+    return [unreadable(batch, place, error)]
+  }
+}
+
+/** Stands at the last offset of the batch, so that whoever has settled it goes on behind the batch. */
+function unreadable(batch: Buffer, { end }: BatchPlace, error: unknown): ConsumedRecord {
+  const baseOffset = batch.readBigInt64BE(0)
+  if (baseOffset < 0n || baseOffset >= end) throw error // not even its place can be believed
+  const isWhole = batch.length >= BATCH_OVERHEAD && batch.readInt8(16) === MAGIC
+  const lastOffset = isWhole ? baseOffset + BigInt(batch.readInt32BE(23)) : baseOffset
+  const maxTimestamp = isWhole ? Number(batch.readBigInt64BE(35)) : 0
+  return {
+    // A damaged header could send the position beyond the log's end: then the batch is passed over offset by offset.
+    offset: lastOffset >= baseOffset && lastOffset < end ? lastOffset : baseOffset,
+    key: null,
+    value: batch,
+    headers: [],
+    timestampMs: Number.isSafeInteger(maxTimestamp) ? maxTimestamp : 0,
+    unreadable: { code: isTrunklineError(error) ? error.code : 'BATCH_UNREADABLE', reason: reasonOf(batch, baseOffset, error) },
+  }
+}
+
+function reasonOf(batch: Buffer, baseOffset: bigint, error: unknown): string {
+  if (isTrunklineError(error)) return error.message
+  return `The batch from offset ${baseOffset} (${batch.length} bytes) cannot be decoded: ${messageOf(error).replace(/\.+$/, '')}.`
+}
+
+function readHeader(reader: ByteReader): BatchHeader {
+  const baseOffset = reader.int64()
+  reader.skip(8) // length, leader epoch
   const magic = reader.int8()
   if (magic !== MAGIC) {
     throw new PermanentError(
@@ -87,7 +154,7 @@ function readHeader(reader: ByteReader, baseOffset: bigint): BatchHeader {
   return { baseOffset, attributes, lastOffset, baseTimestamp, maxTimestamp, producerId, count: reader.int32() }
 }
 
-function appendRecords(records: (ConsumedRecord | Placeholder)[], reader: ByteReader, header: BatchHeader): void {
+function appendRecords(records: Decoded[], reader: ByteReader, header: BatchHeader): void {
   const appendTime = (header.attributes & LOG_APPEND_TIME) !== 0
   for (let index = 0; index < header.count; index++) {
     const length = reader.varint()
@@ -107,13 +174,42 @@ async function inflated(body: ByteReader, header: BatchHeader): Promise<ByteRead
   const codec = header.attributes & CODEC_MASK
   if (codec === 0) return body
   const compressed = body.bytes.subarray(body.at, body.at + body.left)
-  if (codec === 1) return new ByteReader(await inflateGzip(compressed, { maxOutputLength: INFLATED_BYTES_MAX }))
-  if (codec === 4) return new ByteReader(await inflateZstd(compressed, { maxOutputLength: INFLATED_BYTES_MAX }))
+  try {
+    if (codec === 1) return new ByteReader(await inflateGzip(compressed, { maxOutputLength: INFLATED_BYTES_MAX }))
+    if (codec === 4) return new ByteReader(await inflateZstd(compressed, { maxOutputLength: INFLATED_BYTES_MAX }))
+  } catch (error) {
+    throw notInflated(header, codec, error)
+  }
   throw new PermanentError(
     'KAFKA_CODEC_UNKNOWN',
-    `A batch at offset ${header.baseOffset} is compressed with ${codecNames[codec] ?? `codec ${codec}`}, which is not supported. ` +
-      'Let its producer use gzip, zstd or no compression.',
+    `The batch of offsets ${header.baseOffset} to ${header.lastOffset} is compressed with ${nameOfCodec(codec)}, which is not supported. ` +
+      'Let its producer use gzip, zstd or no compression, and send these messages again.',
     { codec },
+  )
+}
+
+function notInflated({ baseOffset, lastOffset }: BatchHeader, codec: number, cause: unknown): PermanentError {
+  const batch = `The batch of offsets ${baseOffset} to ${lastOffset}, compressed with ${nameOfCodec(codec)},`
+  if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') {
+    const limit = `${INFLATED_BYTES_MAX / 1024 / 1024} MiB`
+    return new PermanentError(
+      'BATCH_TOO_LARGE',
+      `${batch} inflates beyond ${limit}. Let its producer send smaller batches.`,
+      { codec },
+      cause,
+    )
+  }
+  return new PermanentError('BATCH_UNREADABLE', `${batch} cannot be inflated: ${messageOf(cause)}. Look at its producer.`, { codec }, cause)
+}
+
+function nameOfCodec(codec: number): string {
+  return codecNames[codec] ?? `codec ${codec}`
+}
+
+function checksumWrong(baseOffset: bigint): PermanentError {
+  return new PermanentError(
+    'KAFKA_CHECKSUM_WRONG',
+    `The batch from offset ${baseOffset} has a wrong checksum, each time that it is fetched. Look at the disk of the broker that leads the partition.`,
   )
 }
 

@@ -31,9 +31,9 @@ export class MemoryCluster {
     return group
   }
 
-  /** Resolves when all of these exist, or when the signal aborts. */
-  async hasTopics(names: readonly string[], signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && names.some((name) => !this.#topics.has(name))) {
+  /** Resolves when one of these exists, or when the signal aborts. */
+  async hasOneOf(names: readonly string[], signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !names.some((name) => this.#topics.has(name))) {
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           this.#waiting.delete(wake)

@@ -35,14 +35,22 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
     this.#group = parts.cluster.group(group)
   }
 
+  get joined(): boolean {
+    return this.#listener !== undefined && !this.#abort.signal.aborted
+  }
+
   async start(listener: LogConsumerListener, signal: AbortSignal): Promise<void> {
     if (this.#listener !== undefined) return
-    await this.#parts.cluster.hasTopics(this.#topics, AbortSignal.any([signal, this.#abort.signal]))
+    const missing = this.#missing()
+    for (const topic of missing) void tell(listener, topic)
+    if (missing.length === this.#topics.length) {
+      await this.#parts.cluster.hasOneOf(missing, AbortSignal.any([signal, this.#abort.signal]))
+    }
     if (this.#abort.signal.aborted) throw new TransientError('STOPPED', 'The consumer was stopped before it had joined its group.')
-    const missing = this.#topics.find((topic) => this.#parts.cluster.topic(topic) === undefined)
-    if (missing !== undefined) throw topicMissing(missing)
+    if (this.#missing().length === this.#topics.length) throw topicMissing(missing.join('", "'))
     this.#listener = listener
     this.#group.join(this, this.#partitions())
+    void this.#joinWithMore(this.#abort.signal)
   }
 
   async stop(deadlineMs: number): Promise<void> {
@@ -54,6 +62,19 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
     void this.#revokeAll()
     if (this.#abort.signal.aborted) return
     for (const target of partitions) this.#own(target)
+  }
+
+  /** Never rejects. */
+  async #joinWithMore(signal: AbortSignal): Promise<void> {
+    for (let missing = this.#missing(); missing.length > 0; missing = this.#missing()) {
+      await this.#parts.cluster.hasOneOf(missing, signal)
+      if (signal.aborted) return
+      this.#group.join(this, this.#partitions())
+    }
+  }
+
+  #missing(): string[] {
+    return this.#topics.filter((topic) => this.#parts.cluster.topic(topic) === undefined)
   }
 
   async #leave(deadlineMs: number): Promise<void> {
@@ -88,15 +109,16 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
     this.#group.commit(target, next)
   }
 
+  /** Never rejects. */
   async #revokeAll(): Promise<void> {
     for (const [key, reader] of this.#readers) {
       this.#readers.delete(key)
-      const ended = Promise.all([this.#ending.get(key), reader.end()]).then(() => {
+      const ended = Promise.allSettled([this.#ending.get(key), reader.end()]).then(() => {
         if (this.#ending.get(key) === ended) this.#ending.delete(key)
       })
       this.#ending.set(key, ended)
     }
-    await Promise.all(this.#ending.values())
+    await Promise.allSettled(this.#ending.values())
   }
 
   #partitions(): TopicPartition[] {
@@ -136,6 +158,15 @@ class MemorySource implements PartitionSource {
     const records = this.#partition.read(this.#position, BATCH_RECORDS_MAX)
     this.#position += BigInt(records.length)
     return records
+  }
+}
+
+/** Never rejects, and tries once: here a topic that is missing is made by the same process. */
+async function tell(listener: LogConsumerListener, topic: string): Promise<void> {
+  try {
+    await listener.onTopicMissing?.(topic)
+  } catch {
+    // The listener says itself what it could not do.
   }
 }
 

@@ -12,9 +12,9 @@ export class MemoryGroup {
   readonly #committed = new Map<string, bigint>()
   #partitions: readonly TopicPartition[] = []
 
-  /** @param partitions of the topics of all members, which are the same */
+  /** Again when there are more. @param partitions of the topics of all members, which are the same */
   join(member: GroupMember, partitions: readonly TopicPartition[]): void {
-    this.#members.push(member)
+    if (!this.#members.includes(member)) this.#members.push(member)
     this.#partitions = partitions
     this.#rebalance()
   }

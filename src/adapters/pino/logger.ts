@@ -27,6 +27,8 @@ const levels: Partial<Record<keyof DiagnosticCatalogue, Level>> = {
   'delivery.parked': 'warn',
   'delivery.unreadable': 'warn',
   'saga.ignored': 'info',
+  'saga.timer_failed': 'warn',
+  'saga.timers_interrupted': 'warn',
   'incident.recorded': 'error',
   'part.failed': 'error',
   'service.started': 'info',

@@ -5,6 +5,9 @@ import type { Clock } from '../../foundation/clock.ts'
 import { isTrunklineError, messageOf, TransientError, UnknownOutcomeError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { mapDatabaseError } from './errors.ts'
+import { Loan } from './loan.ts'
+import { askOutcome, generationSql, toTransactionId } from './outcome.ts'
+import { PoolEnd } from './pool-end.ts'
 import { OpenTransaction, statement } from './transaction.ts'
 
 export interface PostgresDatabaseOptions {
@@ -40,6 +43,7 @@ export function createPool(settings: PoolSettings): Pool {
     query_timeout: settings.answerTimeoutMs,
     application_name: settings.applicationName,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
     pipeline: true,
   })
   // An idle connection that breaks is dropped by the pool; without a listener it would end the process.
@@ -51,19 +55,22 @@ export function createPool(settings: PoolSettings): Pool {
 export class PostgresDatabase implements Database<Transaction> {
   readonly #parts: PostgresDatabaseParts
   readonly #options: PostgresDatabaseOptions
-  readonly #prepared = new WeakSet<PoolClient>()
+  /** The generation of the server by connection; one that is not in here has no limits set yet. */
+  readonly #generations = new WeakMap<PoolClient, string>()
   readonly #open = new WeakMap<Transaction, OpenTransaction>()
+  readonly #poolEnd: PoolEnd | undefined
   readonly outside: Queryable
 
   constructor(parts: PostgresDatabaseParts, options: PostgresDatabaseOptions) {
     this.#parts = parts
     this.#options = options
+    this.#poolEnd = parts.ownsPool ? new PoolEnd(parts.pool) : undefined
     this.outside = { query: (text, values) => this.#queryOutside(text, values) }
   }
 
   async transaction<Result>(work: (tx: Transaction) => Promise<Result>, hooks: TransactionHooks<Transaction> = {}): Promise<Result> {
-    const client = await this.#checkOut()
-    const transaction = new OpenTransaction(client, hooks)
+    const loan = await this.#checkOut()
+    const transaction = new OpenTransaction(loan.client, hooks)
     this.#open.set(transaction.face, transaction)
     try {
       // Not awaited: BEGIN and the first statement of the work leave together.
@@ -71,41 +78,44 @@ export class PostgresDatabase implements Database<Transaction> {
       begun.catch(() => undefined)
       const result = await work(transaction.face)
       await begun
-      await this.#commit(client, transaction, hooks)
-      client.release()
+      await this.#commit(loan, transaction, hooks)
+      loan.giveBack()
       return result
     } catch (error) {
       transaction.close()
-      await this.#abandon(client, transaction, error)
+      await this.#abandon(loan, transaction, error)
       throw reasonOf(transaction, error)
     }
   }
 
-  async #commit(client: PoolClient, transaction: OpenTransaction, hooks: TransactionHooks<Transaction>): Promise<void> {
+  async #commit(loan: Loan, transaction: OpenTransaction, hooks: TransactionHooks<Transaction>): Promise<void> {
     await transaction.settled()
-    if (transaction.lostBy !== undefined) throw transaction.lostBy
+    transaction.refuseIfLost()
     const last = hooks.beforeCommit?.(transaction.face) ?? Promise.resolve(undefined)
-    if (hooks.rerunsWhenUnknown === true) return this.#commitAtOnce(client, transaction, last)
-    const transactionId = (await last) ?? (await assignedTransactionId(transaction))
+    if (hooks.rerunsWhenUnknown === true) return this.#commitAtOnce(transaction, last)
+    const xid = (await last) ?? (await assignedXid(transaction))
+    const transactionId = xid === undefined ? undefined : toTransactionId(loan.generation, xid)
     transaction.close()
     const { diagnostics } = this.#parts
     diagnostics.emit('transaction.committing', { transactionId })
     try {
-      await sendCommit(client)
+      await sendCommit(transaction)
     } catch (error) {
       if (!isReplyLost(error)) throw error
+      // Its place in the pool is given back before the server is asked: all the others may be in the same situation.
+      loan.destroy()
       await this.#resolveLostReply(transactionId, error)
     }
     diagnostics.emit('transaction.committed', { transactionId })
   }
 
   /** The last statements and COMMIT leave in one write; if the statements fail, the tag of COMMIT says so. */
-  async #commitAtOnce(client: PoolClient, transaction: OpenTransaction, last: Promise<unknown>): Promise<void> {
+  async #commitAtOnce(transaction: OpenTransaction, last: Promise<unknown>): Promise<void> {
     // What has not sent a statement by now has nothing that would fail the COMMIT: if it failed, there must be none.
     if (!transaction.busy) await last
     transaction.close()
     this.#parts.diagnostics.emit('transaction.committing', { transactionId: undefined })
-    const [statements, committed] = await Promise.allSettled([last, sendCommit(client)])
+    const [statements, committed] = await Promise.allSettled([last, sendCommit(transaction)])
     if (statements.status === 'rejected') throw statements.reason
     if (committed.status === 'rejected') throw committed.reason
     this.#parts.diagnostics.emit('transaction.committed', { transactionId: undefined })
@@ -120,44 +130,20 @@ export class PostgresDatabase implements Database<Transaction> {
       throw new TransientError('COMMIT_ABORTED', message, { transactionId }, lost)
     }
     this.#parts.diagnostics.emit('transaction.outcome_unknown', { transactionId })
-    throw new UnknownOutcomeError(
-      'COMMIT_OUTCOME_UNKNOWN',
-      `The connection was lost during COMMIT and the server could not be asked (${messageOf(lost)}). The transaction may have been committed. ` +
-        'Ask backbone.outcomeOf(error) when the database is back, before you run it again.',
-      { transactionId },
-      lost,
-    )
+    throw outcomeUnknown(transactionId, lost)
   }
 
-  async outcomeOf(transactionId: string): Promise<TransactionOutcome> {
-    const { clock } = this.#parts
-    const deadline = clock.monotonic() + this.#options.outcomeDeadlineMs
-    for (let pauseMs = 5; clock.monotonic() < deadline; pauseMs = Math.min(pauseMs * 2, 250)) {
-      const status = await this.#statusOf(transactionId)
-      if (status === 'committed' || status === 'aborted') return status
-      if (status === 'too old') return 'unknown'
-      await clock.sleep(pauseMs)
-    }
-    return 'unknown'
-  }
-
-  async #statusOf(transactionId: string): Promise<string> {
-    try {
-      // On a standby the answer could be old; the primary alone decides.
-      const { rows } = await this.#queryOutside('select pg_xact_status($1::xid8) as status, pg_is_in_recovery() as standby', [
-        transactionId,
-      ])
-      if (rows[0]?.['standby'] === true) return 'in progress'
-      return String(rows[0]?.['status'] ?? 'too old')
-    } catch (error) {
-      if (isTrunklineError(error, 'DATABASE_UNAVAILABLE')) return 'in progress'
-      throw error
-    }
+  outcomeOf(transactionId: string): Promise<TransactionOutcome> {
+    return askOutcome({ outside: this.outside, clock: this.#parts.clock }, transactionId, this.#options.outcomeDeadlineMs)
   }
 
   queryable(tx: Transaction): Queryable {
     const open = this.#open.get(tx)
     return open === undefined ? tx : { query: (text, values = []) => open.run(text, values) }
+  }
+
+  checkPlace(tx: Transaction): void {
+    this.#open.get(tx)?.checkPlace()
   }
 
   owns(tx: unknown): boolean {
@@ -170,7 +156,7 @@ export class PostgresDatabase implements Database<Transaction> {
   }
 
   async close(): Promise<void> {
-    if (this.#parts.ownsPool) await this.#parts.pool.end()
+    await this.#poolEnd?.end()
   }
 
   async #queryOutside(text: string, values: readonly unknown[] = []): Promise<QueryResult> {
@@ -182,46 +168,52 @@ export class PostgresDatabase implements Database<Transaction> {
     }
   }
 
-  async #checkOut(): Promise<PoolClient> {
+  async #checkOut(): Promise<Loan> {
     try {
       const client = await this.#parts.pool.connect()
-      if (!this.#prepared.has(client)) await this.#prepare(client)
-      return client
+      return new Loan(client, this.#generations.get(client) ?? (await this.#prepare(client)))
     } catch (error) {
       throw mapDatabaseError(error, 'A transaction could not begin')
     }
   }
 
-  /** A process that freezes in mid-transaction must not hold its locks for ever, whatever it was doing. */
-  async #prepare(client: PoolClient): Promise<void> {
+  /**
+   * A process that freezes in mid-transaction must not hold its locks for ever, whatever it was doing.
+   *
+   * @returns the generation of the server, which is the connection's own: a crash ends every connection
+   */
+  async #prepare(client: PoolClient): Promise<string> {
     // A connection that breaks while it is checked out also tells the statement that waits; this keeps the process alive.
     client.on('error', () => undefined)
     const { lockTimeoutMs, idleInTransactionMs } = this.#options
     try {
-      await client.query({ text: prepareSql, values: [String(lockTimeoutMs), String(idleInTransactionMs)] })
-      this.#prepared.add(client)
+      const { rows } = await client.query({ text: prepareSql, values: [String(lockTimeoutMs), String(idleInTransactionMs)] })
+      const generation = String(rows[0]?.['generation'])
+      this.#generations.set(client, generation)
+      return generation
     } catch (error) {
       client.release(true)
       throw error
     }
   }
 
-  async #abandon(client: PoolClient, transaction: OpenTransaction, error: unknown): Promise<void> {
+  async #abandon(loan: Loan, transaction: OpenTransaction, error: unknown): Promise<void> {
     // An unsettled handler may still use its connection in some way, so nobody else may get it.
     const unusable =
       transaction.busy || isTrunklineError(error, 'HANDLER_TIMEOUT') || isTrunklineError(transaction.lostBy, 'DATABASE_UNAVAILABLE')
-    if (unusable) return client.release(true)
+    if (unusable || loan.returned) return loan.destroy()
     try {
-      await client.query(statement('rollback'))
-      client.release()
+      await loan.client.query(statement('rollback'))
+      loan.giveBack()
     } catch {
-      client.release(true)
+      loan.destroy()
     }
   }
 }
 
 const prepareSql = `
-  select set_config('lock_timeout', $1, false),
+  select ${generationSql} as generation,
+         set_config('lock_timeout', $1, false),
          set_config('idle_in_transaction_session_timeout', $2, false),
          set_config('tcp_user_timeout', $2, false)`
 
@@ -232,13 +224,13 @@ function reasonOf(transaction: OpenTransaction, error: unknown): unknown {
   return ours ? lostBy : error
 }
 
-async function assignedTransactionId(transaction: OpenTransaction): Promise<string | undefined> {
+async function assignedXid(transaction: OpenTransaction): Promise<string | undefined> {
   const { rows } = await transaction.run('select pg_current_xact_id_if_assigned()::text as id', [])
   return rows[0]?.['id'] ?? undefined
 }
 
-async function sendCommit(client: PoolClient): Promise<void> {
-  const { command } = await client.query(statement('commit')).catch((error: unknown) => {
+async function sendCommit(transaction: OpenTransaction): Promise<void> {
+  const { command } = await transaction.send(statement('commit')).catch((error: unknown) => {
     throw mapDatabaseError(error, 'COMMIT')
   })
   // COMMIT of an aborted transaction succeeds, with another tag and no error.
@@ -248,6 +240,17 @@ async function sendCommit(client: PoolClient): Promise<void> {
 /** Nobody answered, or the server went down while it answered: the transaction may be committed. */
 function isReplyLost(error: unknown): error is TransientError {
   return isTrunklineError(error, 'DATABASE_UNAVAILABLE')
+}
+
+function outcomeUnknown(transactionId: string | undefined, lost: TransientError): UnknownOutcomeError {
+  const what = `The connection was lost during COMMIT (${messageOf(lost)})`
+  const message =
+    transactionId === undefined
+      ? `${what}. The transaction had written nothing before it, so there is no outcome to ask for. ` +
+        'Run it again, unless something that it deferred to COMMIT must not happen twice (a trigger, a notification).'
+      : `${what}, and the server could not say what became of it. The transaction may have been committed. ` +
+        'Ask backbone.outcomeOf(error) when the database is back, before you run it again.'
+  return new UnknownOutcomeError('COMMIT_OUTCOME_UNKNOWN', message, { transactionId }, lost)
 }
 
 function rolledBack(tag: string): TransientError {

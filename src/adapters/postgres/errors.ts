@@ -1,4 +1,4 @@
-import { ConflictError, messageOf, TransientError, TrunklineError } from '../../foundation/errors.ts'
+import { ConfigurationError, ConflictError, messageOf, TransientError, TrunklineError } from '../../foundation/errors.ts'
 
 /** Another transaction was first: serialization failure, deadlock, lock not available. */
 const conflicts = new Set(['40001', '40P01', '55P03'])
@@ -8,6 +8,9 @@ const conflicts = new Set(['40001', '40P01', '55P03'])
  * 57P01–57P03 shutdown, 57P05 idle session, 25P03 idle in transaction.
  */
 const unavailable = /^(08...|25006|25P03|53...|57P0[1-5])$/
+
+/** The server knows neither this user with this password (28...) nor this database (3D000). */
+const unknownToServer = /^(28...|3D000)$/
 
 const networkCodes = new Set([
   'ECONNREFUSED',
@@ -40,7 +43,23 @@ export function mapDatabaseError(error: unknown, doing: string): unknown {
     const message = `${doing}: the database is not available (${messageOf(error) || (code ?? 'no reason given')}). It is tried again; check DATABASE_URL and the server if it lasts.`
     return new TransientError('DATABASE_UNAVAILABLE', message, { sqlState: code }, error)
   }
+  // Only while connecting: in a statement these codes are somebody's own, of dblink or of a function that raises them.
+  if (code !== undefined && unknownToServer.test(code) && isFatal(error)) {
+    const message = `${doing}: the server refused the connection (${code} ${error.message}). Correct the user, the password or the database's name in DATABASE_URL, or what the server allows them.`
+    return new ConfigurationError('DATABASE_REFUSED', message, { sqlState: code }, error)
+  }
   return error
+}
+
+/** @returns a `ConfigurationError` that names the privilege, where that is what is missing; otherwise the error itself */
+export function mapPrivilegeError(error: unknown, remedy: string): unknown {
+  if (!(error instanceof Error) || codeOf(error) !== '42501') return error
+  const message = `The database user may not do this (${error.message}). ${remedy}`
+  return new ConfigurationError('DATABASE_PRIVILEGE_MISSING', message, { sqlState: '42501' }, error)
+}
+
+function isFatal(error: Error): boolean {
+  return 'severity' in error && error.severity === 'FATAL'
 }
 
 function isLost(error: Error, code: string | undefined): boolean {

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { Client } from 'pg'
 import type { Queryable } from '../../core/database/database.ts'
 import { ConfigurationError } from '../../foundation/errors.ts'
-import { mapDatabaseError } from './errors.ts'
+import { mapDatabaseError, mapPrivilegeError } from './errors.ts'
 
 export interface Migration {
   readonly number: number
@@ -25,6 +25,7 @@ export interface MigrationReport {
  * Any number of runs at the same time are safe: they take turns under one advisory lock.
  *
  * @throws ConfigurationError `DATABASE_NEWER`, `MIGRATION_CHANGED`: nothing was applied
+ * @throws ConfigurationError `DATABASE_REFUSED`, `DATABASE_PRIVILEGE_MISSING`: says what the user needs
  * @throws TransientError the database is unreachable; what was applied stays
  */
 export async function migrate(connectionString: string): Promise<MigrationReport> {
@@ -40,7 +41,7 @@ export async function migrate(connectionString: string): Promise<MigrationReport
     }
     return { applied, version: migrations.at(-1)?.number ?? 0 }
   } catch (error) {
-    throw mapDatabaseError(error, 'The migration could not run')
+    throw mapDatabaseError(mapPrivilegeError(error, migrateRemedy), 'The migration could not run')
   } finally {
     await client.end().catch(() => undefined)
   }
@@ -63,12 +64,12 @@ export async function readMigrations(): Promise<readonly Migration[]> {
  * Whether this version of the package and the database fit together.
  *
  * @throws ConfigurationError `DATABASE_NOT_MIGRATED` or `DATABASE_NEWER`
+ * @throws ConfigurationError `DATABASE_REFUSED`, `DATABASE_PRIVILEGE_MISSING`: says what the user needs
  * @throws TransientError the database is unreachable
  */
 export async function checkMigrated(outside: Queryable): Promise<void> {
   const newest = (await readMigrations()).at(-1)?.number ?? 0
-  const { rows: found } = await outside.query("select to_regclass('trunkline.migration') is not null as present")
-  const version = found[0]?.['present'] === true ? await currentVersion(outside) : 0
+  const version = await currentVersion(outside)
   if (version < newest) {
     throw new ConfigurationError(
       'DATABASE_NOT_MIGRATED',
@@ -79,10 +80,22 @@ export async function checkMigrated(outside: Queryable): Promise<void> {
   if (version > newest) throw newer(version, newest)
 }
 
+/** @returns 0 when there are no tables at all */
 async function currentVersion(outside: Queryable): Promise<number> {
-  const { rows } = await outside.query('select coalesce(max(number), 0)::int as version from trunkline.migration')
-  return Number(rows[0]?.['version'])
+  try {
+    const { rows: found } = await outside.query("select to_regclass('trunkline.migration') is not null as present")
+    if (found[0]?.['present'] !== true) return 0
+    const { rows } = await outside.query('select coalesce(max(number), 0)::int as version from trunkline.migration')
+    return Number(rows[0]?.['version'])
+  } catch (error) {
+    throw mapPrivilegeError(error, serviceRemedy)
+  }
 }
+
+const serviceRemedy =
+  'Grant the service\'s user usage on the schema "trunkline" and select, insert, update and delete on all its tables, or use the user that ran "npx trunkline migrate".'
+
+const migrateRemedy = 'Run "npx trunkline migrate" as a user that may create schemas in this database and owns the schema "trunkline".'
 
 async function applyOnce(client: Client, migration: Migration, all: readonly Migration[]): Promise<boolean> {
   await client.query('begin isolation level read committed')

@@ -1,10 +1,13 @@
-import { Client, type ClientConfig } from 'pg'
+import { Client, type ClientConfig, type QueryConfig } from 'pg'
 import type { Database } from '../../core/database/database.ts'
 import type { OutboxAppender, OutboxRow, OutboxStore, OutboxStoreFactory, Pass, PendingRow, Term } from '../../core/outbox/outbox-store.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { mapDatabaseError } from './errors.ts'
 
 const CLOSE_DEADLINE_MS = 2_000
+const CONNECT_TIMEOUT_MS = 5_000
+/** The server ends a statement after 30 s and says so; a connection that is silent for longer is lost. */
+const ANSWER_TIMEOUT_MS = 35_000
 
 /** The write side: one statement in somebody's transaction. */
 export class PostgresOutboxAppender<Tx> implements OutboxAppender<Tx> {
@@ -74,13 +77,16 @@ export class PostgresOutboxStoreFactory implements OutboxStoreFactory {
       pipeline: false,
       application_name: name,
       keepAlive: true,
-      connectionTimeoutMillis: 5_000,
+      // A stand-by has little to say: without probes it would learn after hours that its connection is dead.
+      keepAliveInitialDelayMillis: 10_000,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: ANSWER_TIMEOUT_MS,
     })
     client.on('error', onLost)
     client.on('end', () => onLost(new Error('the connection ended')))
     try {
       await client.connect()
-      await client.query("select set_config('statement_timeout', '30s', false), set_config('tcp_user_timeout', '30s', false)")
+      await client.query(answeredWithin(CONNECT_TIMEOUT_MS, prepareSql))
       return client
     } catch (error) {
       await client.end().catch(() => undefined)
@@ -89,9 +95,19 @@ export class PostgresOutboxStoreFactory implements OutboxStoreFactory {
   }
 }
 
+/** The driver knows a limit for one statement, its types do not. */
+function answeredWithin(ms: number, text: string, values: unknown[] = []): QueryConfig {
+  const query = { text, values, query_timeout: ms }
+  return query
+}
+
+const prepareSql = "select set_config('statement_timeout', '30s', false), set_config('tcp_user_timeout', '30s', false)"
+
 class PostgresOutboxStore implements OutboxStore {
   readonly #reader: Client
   readonly #remover: Client
+  /** The reader has one statement at a time; the driver will no longer keep a queue. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(reader: Client, remover: Client) {
     this.#reader = reader
@@ -99,12 +115,12 @@ class PostgresOutboxStore implements OutboxStore {
   }
 
   async acquire(owner: string, leaseMs: number): Promise<Term | undefined> {
-    const rows = await this.#read(acquireSql, [owner, leaseMs])
+    const rows = await this.#read(acquireSql, [owner, leaseMs], Math.max(leaseMs, CONNECT_TIMEOUT_MS))
     return rows[0] === undefined ? undefined : { owner, epoch: BigInt(rows[0]['epoch']) }
   }
 
   async renew(term: Term, leaseMs: number): Promise<boolean> {
-    return (await this.#read(renewSql, [term.owner, term.epoch, leaseMs])).length > 0
+    return (await this.#read(renewSql, [term.owner, term.epoch, leaseMs], leaseMs)).length > 0
   }
 
   async release(term: Term): Promise<void> {
@@ -123,6 +139,7 @@ class PostgresOutboxStore implements OutboxStore {
       partitions.map((blocked) => blocked.topic),
       partitions.map((blocked) => blocked.partitions),
       partitions.map((blocked) => blocked.partition),
+      pass.bytesMax,
     ])
     if (rows[0]?.['mine'] !== true) return undefined
     return rows.filter((row) => row['seq'] !== null).map(toPendingRow)
@@ -156,9 +173,11 @@ class PostgresOutboxStore implements OutboxStore {
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: rows of our own statements; each caller names the columns it selected
-  async #read(text: string, values: unknown[]): Promise<Record<string, any>[]> {
+  async #read(text: string, values: unknown[], answerTimeoutMs = ANSWER_TIMEOUT_MS): Promise<Record<string, any>[]> {
+    const answer = this.#turn.then(() => this.#reader.query(answeredWithin(answerTimeoutMs, text, values)))
+    this.#turn = answer.catch(() => undefined)
     try {
-      return (await this.#reader.query(text, values)).rows
+      return (await answer).rows
     } catch (error) {
       throw mapDatabaseError(error, 'The relay could not read its outbox')
     }
@@ -183,7 +202,7 @@ function toPendingRow(row: Record<string, any>): PendingRow {
 const acquireSql = `
   update trunkline.outbox_lease
      set owner = $1, epoch = epoch + 1, expires_at = trunkline.now() + $2::int * interval '1 millisecond'
-   where shard = 0 and (owner is null or expires_at <= trunkline.now())
+   where shard = 0 and (owner is null or owner = $1 or expires_at <= trunkline.now())
   returning epoch`
 
 const renewSql = `
@@ -197,22 +216,29 @@ const releaseSql = `
      set owner = null, expires_at = '-infinity'
    where shard = 0 and owner = $1 and epoch = $2`
 
+// As sizeOf counts. The length of a large value is known without reading it.
+const sizeSql = '(coalesce(octet_length(o.key), 0) + coalesce(octet_length(o.value), 0) + octet_length(o.headers) + 64)'
+
 // One statement, so one snapshot: the rows and the proof that the lease was still mine when they were seen.
 // A frozen owner that wakes up must not act on a check it made before.
 const fetchSql = `
   select (lease.owner = $1 and lease.epoch = $2 and lease.expires_at > trunkline.now()) is true as mine, pending.*
     from trunkline.outbox_lease as lease
     left join lateral (
-      select o.seq, o.bucket, o.key_hash, o.topic, o.id, o.key, o.value, o.headers,
-             floor(extract(epoch from o.created_at) * 1000)::float8 as created_at_ms
-        from trunkline.outbox as o
-       where o.seq <> all ($4::bigint[])
-         and o.topic <> all ($5::text[])
-         and not exists (
-           select from unnest($6::text[], $7::int[], $8::int[]) as blocked (topic, partitions, partition)
-            where blocked.topic = o.topic and o.key_hash % blocked.partitions = blocked.partition)
-       order by o.seq
-       limit $3
+      select head.seq, head.bucket, head.key_hash, head.topic, head.id, head.key, head.value, head.headers,
+             floor(extract(epoch from head.created_at) * 1000)::float8 as created_at_ms
+        from (
+          select o.*, sum(${sizeSql}) over (order by o.seq rows unbounded preceding) - ${sizeSql} as bytes_before
+            from trunkline.outbox as o
+           where o.seq <> all ($4::bigint[])
+             and o.topic <> all ($5::text[])
+             and not exists (
+               select from unnest($6::text[], $7::int[], $8::int[]) as blocked (topic, partitions, partition)
+                where blocked.topic = o.topic and o.key_hash % blocked.partitions = blocked.partition)
+           order by o.seq
+           limit $3
+        ) as head
+       where head.bytes_before < $9::bigint
     ) as pending on true
    where lease.shard = 0
    order by pending.seq`

@@ -2,6 +2,7 @@ import { packHeaders } from '../../core/broker/header-bytes.ts'
 import type { KeyReference, ParkedMessage, ParkingStore } from '../../core/consume/parking-store.ts'
 import type { Database } from '../../core/database/database.ts'
 import { ConflictError } from '../../foundation/errors.ts'
+import { storableText } from './storable-text.ts'
 
 /** A worker can take the key away between the insert and the lock; more often than this it is not a race. */
 const ATTEMPTS_MAX = 20
@@ -30,15 +31,15 @@ export class PostgresParkingStore<Tx> implements ParkingStore<Tx> {
         message.key?.key ?? null,
         message.state,
         message.attempts,
-        message.reasonCode,
-        message.reason,
+        storableText(message.reasonCode),
+        storableText(message.reason),
         place.topic,
         place.partition,
         record.offset,
         record.key,
         record.value,
         packHeaders(record.headers),
-        record.timestampMs,
+        storableMs(record.timestampMs),
       ])
   }
 
@@ -61,21 +62,27 @@ export class PostgresParkingStore<Tx> implements ParkingStore<Tx> {
   }
 }
 
+/** Any 64 bits can stand in a record; beyond 2^53 a number is not exact anyhow. */
+function storableMs(ms: number): bigint {
+  const { MIN_SAFE_INTEGER: min, MAX_SAFE_INTEGER: max } = Number
+  return BigInt(Math.trunc(Math.min(max, Math.max(min, ms))) || 0)
+}
+
 // Key share: appends go side by side, and nobody can delete the key row until they are committed.
 const lockSql = `
   select 1 from trunkline.parked_key
-   where consumer_group = $1 and topic = $2 and key = $3
+   where consumer_group = $1 and topic = $2 and key_hash = sha256($3)
      for key share`
 
 const parkKeySql = `
-  insert into trunkline.parked_key (consumer_group, topic, key) values ($1, $2, $3)
+  insert into trunkline.parked_key (consumer_group, topic, key_hash, key) values ($1, $2, sha256($3), $3)
   on conflict do nothing`
 
 const parkSql = `
   insert into trunkline.parked_message (
-    consumer_group, id, key_topic, key, state, attempts, reason_code, reason,
-    topic, partition, record_offset, record_key, record_value, record_headers, record_timestamp)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, to_timestamp($15::float8 / 1000))`
+    consumer_group, id, key_topic, key_hash, state, attempts, reason_code, reason,
+    topic, partition, record_offset, record_key, record_value, record_headers, record_timestamp_ms)
+  values ($1, $2, $3, sha256($4), $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 
 const registerSql = `
   insert into trunkline.group_handles (consumer_group, name)

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { QueryResult as DriverResult, PoolClient, QueryConfig } from 'pg'
 import type { QueryResult, Transaction, TransactionHooks } from '../../core/database/database.ts'
 import { PermanentError } from '../../foundation/errors.ts'
@@ -6,6 +7,13 @@ import { codeOf, mapDatabaseError } from './errors.ts'
 /** Statements that would end, split or reconfigure the transaction behind our back. */
 const control =
   /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/|;)*(begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction|set|reset|discard)\b/i
+
+/** A part of the work that can be undone alone. */
+interface Savepoint {
+  readonly depth: number
+  readonly outer: Savepoint | undefined
+  state: 'open' | 'kept' | 'undone'
+}
 
 /**
  * One open transaction on one connection, and the face of it that handlers get.
@@ -18,22 +26,34 @@ export class OpenTransaction {
   readonly #pending = new Set<Promise<unknown>>()
   #open = true
   #lostBy: unknown
-  #depth = 0
+  /** Work that got beside a savepoint: no rollback to a savepoint makes that good. */
+  #overlappedBy: PermanentError | undefined
+  #innermost: Savepoint | undefined
+  /** In which savepoint the running code stands; made with the first one. */
+  #places: AsyncLocalStorage<Savepoint> | undefined
+  /** Without pipelining, a connection has one statement at a time. */
+  #turn: Promise<unknown> = Promise.resolve()
   readonly face: Transaction
 
   constructor(client: PoolClient, hooks: TransactionHooks<Transaction>) {
     this.#client = client
     this.#hooks = hooks
     const face = {
-      query: (text: string, values?: readonly unknown[]) => this.#userQuery(text, values),
-      savepoint: <Result>(work: () => Promise<Result>) => this.#savepoint(work),
+      query: (text: string, values?: readonly unknown[]) => this.#heard(this.#userQuery(text, values)),
+      savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.#savepoint(work)),
     }
     this.face = Object.freeze(face) as unknown as Transaction
   }
 
   /** The error that lost the transaction: Postgres would answer COMMIT with a silent rollback. */
   get lostBy(): unknown {
-    return this.#lostBy
+    return this.#overlappedBy ?? this.#lostBy
+  }
+
+  /** Asked when the work has returned. @throws the error that lost the transaction */
+  refuseIfLost(): void {
+    if (this.#innermost !== undefined) this.#overlappedBy ??= stillOpen()
+    if (this.lostBy !== undefined) throw this.lostBy
   }
 
   /** Whether a statement is still running: then the connection cannot be used by anybody else. */
@@ -50,6 +70,28 @@ export class OpenTransaction {
     this.#open = false
   }
 
+  /**
+   * Whether what the caller does now would be kept and undone together with what surrounds it.
+   *
+   * @throws PermanentError `SAVEPOINT_OPEN`, `SAVEPOINT_ENDED`: it stands beside the innermost savepoint
+   */
+  checkPlace(): void {
+    if (!this.#open) throw ended()
+    const place = this.#places?.getStore()
+    const over = place !== undefined && place.state !== 'open'
+    if (place === this.#innermost && !over) return
+    // What was undone may go on running for a while; it is refused, and the rest is as if it had never been.
+    if (place !== undefined && isUndone(place)) throw savepointEnded()
+    this.#overlappedBy ??= over ? savepointEnded() : savepointOpen()
+    throw this.#overlappedBy
+  }
+
+  /** Not awaited, it must not end the process when it fails: the transaction is lost by it, and says why. */
+  #heard<Result>(answer: Promise<Result>): Promise<Result> {
+    if (this.#open) answer.catch(() => undefined)
+    return answer
+  }
+
   async #userQuery(text: string, values: readonly unknown[] = []): Promise<QueryResult> {
     const refused = control.exec(text)
     if (refused) {
@@ -64,8 +106,14 @@ export class OpenTransaction {
 
   /** Runs a statement of the work, or of the spine. */
   async run(text: string, values: readonly unknown[]): Promise<QueryResult> {
+    this.checkPlace()
+    return this.#run(text, values)
+  }
+
+  async #run(text: string, values: readonly unknown[] = []): Promise<QueryResult> {
+    // Also for the end of a savepoint: by then the connection may be somebody else's.
     if (!this.#open) throw ended()
-    const sent = this.#client.query(statement(text, values))
+    const sent = this.send(statement(text, values))
     this.#pending.add(sent)
     try {
       return toResult(await sent)
@@ -78,30 +126,65 @@ export class OpenTransaction {
     }
   }
 
+  /** Statements reach the server in the order of the calls, in one write where the connection pipelines. */
+  send(query: QueryConfig): Promise<DriverResult> {
+    if (this.#client.pipeline) return this.#client.query(query)
+    const answer = this.#turn.then(() => this.#client.query(query))
+    this.#turn = answer.catch(() => undefined)
+    return answer
+  }
+
   async #savepoint<Result>(work: () => Promise<Result>): Promise<Result> {
-    const name = `trunkline_${++this.#depth}`
+    this.checkPlace()
+    const outer = this.#innermost
+    const savepoint: Savepoint = { depth: (outer?.depth ?? 0) + 1, outer, state: 'open' }
     const undo = this.#hooks.onSavepoint?.(this.face)
-    await this.run(`savepoint ${name}`, [])
+    this.#places ??= new AsyncLocalStorage()
+    // Before the first wait: whatever comes beside it from now on is refused.
+    this.#innermost = savepoint
     try {
-      const result = await work()
-      if (this.#lostBy !== undefined) throw this.#lostBy
-      await this.run(`release savepoint ${name}`, [])
-      return result
+      await this.#run(`savepoint ${nameOf(savepoint)}`)
+      return await this.#inside(savepoint, this.#places, work)
     } catch (error) {
-      await this.#rollbackTo(name)
+      savepoint.state = 'undone'
       undo?.()
       throw error
     } finally {
-      this.#depth--
+      if (this.#innermost === savepoint) this.#innermost = outer
     }
   }
 
-  async #rollbackTo(name: string): Promise<void> {
-    await this.settled()
-    if (connectionIsGone(this.#lostBy)) throw this.#lostBy
-    this.#lostBy = undefined
-    await this.run(`rollback to savepoint ${name}`, [])
+  async #inside<Result>(savepoint: Savepoint, places: AsyncLocalStorage<Savepoint>, work: () => Promise<Result>): Promise<Result> {
+    try {
+      const result = await places.run(savepoint, async () => await work())
+      this.#refuseOpenInside(savepoint)
+      if (this.lostBy !== undefined) throw this.lostBy
+      savepoint.state = 'kept'
+      await this.#run(`release savepoint ${nameOf(savepoint)}`)
+      return result
+    } catch (error) {
+      savepoint.state = 'undone'
+      this.#refuseOpenInside(savepoint)
+      await this.settled()
+      if (connectionIsGone(this.#lostBy)) throw this.#lostBy
+      this.#lostBy = undefined
+      await this.#run(`rollback to savepoint ${nameOf(savepoint)}`)
+      throw error
+    }
   }
+
+  /** Its end would also end a savepoint inside whose work is still running. */
+  #refuseOpenInside(savepoint: Savepoint): void {
+    if (this.#innermost !== savepoint) this.#overlappedBy ??= stillOpen()
+  }
+}
+
+function nameOf({ depth }: Savepoint): string {
+  return `trunkline_${depth}`
+}
+
+function isUndone(savepoint: Savepoint): boolean {
+  return savepoint.state === 'undone' || (savepoint.outer !== undefined && isUndone(savepoint.outer))
 }
 
 /** The extended protocol takes one statement at a time, so "select 1; commit" is an error of the server. */
@@ -121,5 +204,29 @@ function ended(): PermanentError {
   return new PermanentError(
     'TRANSACTION_ENDED',
     'The transaction has ended, so nothing can be done in it any more. Await every statement before the handler or the work function returns.',
+  )
+}
+
+function savepointOpen(): PermanentError {
+  return new PermanentError(
+    'SAVEPOINT_OPEN',
+    'A statement, a message or a savepoint came beside an open savepoint, whose rollback would undo it unseen; the transaction is lost. ' +
+      'Await tx.savepoint(fn) before you go on, and do inside fn what belongs to it.',
+  )
+}
+
+function savepointEnded(): PermanentError {
+  return new PermanentError(
+    'SAVEPOINT_ENDED',
+    'A statement, a message or a savepoint came out of the work of a savepoint that has ended. ' +
+      'Await everything inside tx.savepoint(fn) before fn returns.',
+  )
+}
+
+function stillOpen(): PermanentError {
+  return new PermanentError(
+    'SAVEPOINT_OPEN',
+    'The work returned while a savepoint of it was open, so nobody knows what belongs to the transaction; it was rolled back. ' +
+      'Await tx.savepoint(fn) before the handler or the work function returns.',
   )
 }

@@ -5,18 +5,22 @@ import type { HeaderPair } from './log-producer.ts'
 export const HEADERS_MAX = 100
 export const HEADER_BYTES_MAX = 16 * 1024
 
+/** The two lengths of a pair. */
+const LENGTHS_BYTES = 8
+
 /**
- * Header pairs as one run of bytes, for storage: pairs as `u16 length, name, u32 length, value`, in order.
+ * Header pairs as one run of bytes, for storage: pairs as `u32 length, name, u32 length, value`, in order.
  *
- * Kafka allows a name twice and keeps the order, so a JSON object would lose both.
+ * Kafka allows a name twice and keeps the order, so a JSON object would lose both. A name has no limit there either,
+ * and a record that is kept as it came can have any.
  */
 export function packHeaders(headers: readonly HeaderPair[]): Buffer {
   const parts: Buffer[] = []
   for (const [name, value] of headers) {
     const nameBytes = Buffer.from(name)
-    const lengths = Buffer.allocUnsafe(6)
-    lengths.writeUInt16BE(nameBytes.length, 0)
-    lengths.writeUInt32BE(value.length, 2)
+    const lengths = Buffer.allocUnsafe(LENGTHS_BYTES)
+    lengths.writeUInt32BE(nameBytes.length, 0)
+    lengths.writeUInt32BE(value.length, 4)
     parts.push(lengths, nameBytes, value)
   }
   return Buffer.concat(parts)
@@ -27,11 +31,11 @@ export function unpackHeaders(bytes: Buffer): HeaderPair[] {
   const headers: HeaderPair[] = []
   let at = 0
   while (at < bytes.length) {
-    if (at + 6 > bytes.length) throw corrupt(bytes)
-    const nameEnd = at + 6 + bytes.readUInt16BE(at)
-    const valueEnd = nameEnd + bytes.readUInt32BE(at + 2)
+    if (at + LENGTHS_BYTES > bytes.length) throw corrupt(bytes)
+    const nameEnd = at + LENGTHS_BYTES + bytes.readUInt32BE(at)
+    const valueEnd = nameEnd + bytes.readUInt32BE(at + 4)
     if (valueEnd > bytes.length) throw corrupt(bytes)
-    headers.push([bytes.toString('utf8', at + 6, nameEnd), bytes.subarray(nameEnd, valueEnd)])
+    headers.push([bytes.toString('utf8', at + LENGTHS_BYTES, nameEnd), bytes.subarray(nameEnd, valueEnd)])
     at = valueEnd
   }
   return headers

@@ -16,5 +16,6 @@ export interface LogAdmin {
   /** @returns the ids of the brokers that answer. @throws TransientError none does; the message names the addresses */
   brokers(): Promise<readonly number[]>
 
+  /** For good: what is asked from now on is refused with a TransientError. */
   close(): Promise<void>
 }

@@ -7,6 +7,11 @@ export interface ConsumedRecord {
   readonly value: Buffer | null
   readonly headers: readonly HeaderPair[]
   readonly timestampMs: number
+  /**
+   * Set when the driver could not read a batch of records (damaged, a compression that it does not know, a bomb): this
+   * record stands for the batch at its last offset, without key and headers, and `value` holds the bytes of the batch.
+   */
+  readonly unreadable?: { readonly code: string; readonly reason: string }
 }
 
 export interface ConsumedBatch extends TopicPartition {
@@ -42,6 +47,12 @@ export interface LogConsumerListener {
   /** Best effort: some drivers learn of a revoke late. Correctness never rests on it. */
   onRevoked(partition: TopicPartition): void
 
+  /**
+   * A topic does not exist, or this service may not see it: the others are read meanwhile. Called once for each time
+   * that it is missing, and again when the listener rejects.
+   */
+  onTopicMissing?(topic: string): Promise<void>
+
   /** The log is gone for good; the consumer has stopped. */
   onFailure(error: unknown): void
 }
@@ -53,7 +64,15 @@ export interface LogConsumerListener {
  * the group serve lag tools only. Membership is kept while handlers run and while partitions pause.
  */
 export interface LogConsumer {
-  /** Joins the group; resolves when the first assignment is known. Retries until the signal aborts. */
+  /** Whether it is a member of its group now: not before it has joined, and not while the log does not answer. */
+  readonly joined: boolean
+
+  /**
+   * Joins the group; resolves when the first assignment is known. Retries until the signal aborts.
+   *
+   * Topics that are missing are looked for again and again, and read from when they are there. While all of them
+   * are missing it has not joined.
+   */
   start(listener: LogConsumerListener, signal: AbortSignal): Promise<void>
 
   /** Stops fetching, waits for running batches no longer than `deadlineMs`, commits, leaves the group. */

@@ -10,7 +10,7 @@ export interface PartitionSource {
   range(): Promise<PartitionRange>
   /** Drops what was fetched and fetches from here on. */
   seek(offset: bigint): void
-  /** Drops what was fetched and fetches nothing until the next `seek`. */
+  /** Drops what was fetched and fetches nothing until the next `seek`. What it throws is passed over: nothing is fetched then. */
   pause(): void
   /** Waits for the next records in offset order, at least one; rejects when the signal aborts or the place was lost. */
   next(signal: AbortSignal): Promise<readonly ConsumedRecord[]>
@@ -49,18 +49,24 @@ export class PartitionReader {
     this.#running ??= after.then(() => this.#run(this.#abort.signal))
   }
 
-  /** Aborts the listener's signal and says that the partition is revoked. Resolves when nothing of it runs. */
+  /** Aborts the listener's signal and says that the partition is revoked. Resolves when nothing of it runs; never rejects. */
   async end(): Promise<void> {
+    const { listener, onInterrupted, partition } = this.#parts
     if (!this.#abort.signal.aborted) {
       this.#abort.abort(new Error('The partition was revoked.'))
-      this.#parts.source.pause()
-      this.#parts.listener.onRevoked(this.#parts.partition)
+      this.#pause()
+      try {
+        listener.onRevoked(partition)
+      } catch (error) {
+        onInterrupted(error)
+      }
     }
     await this.#running
   }
 
+  /** Never rejects: nobody waits for it, so an error would end the process. */
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, onInterrupted, source } = this.#parts
+    const { clock, onInterrupted } = this.#parts
     let failures = 0
     while (!signal.aborted) {
       try {
@@ -69,11 +75,20 @@ export class PartitionReader {
         })
       } catch (error) {
         if (signal.aborted) return
-        source.pause()
+        this.#pause()
         failures += 1
         onInterrupted(error)
         await clock.sleep(backoffMs(failures, BACKOFF), signal)
       }
+    }
+  }
+
+  /** A driver whose connection is gone cannot pause, and has nothing left to pause. */
+  #pause(): void {
+    try {
+      this.#parts.source.pause()
+    } catch {
+      // Its next answer, or its membership's end, tells why.
     }
   }
 

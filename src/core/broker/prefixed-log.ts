@@ -31,6 +31,9 @@ export function prefixedLog(driver: LogDriver, prefix: string): LogDriver {
       topics.map((topic) => prefix + topic),
     )
     return {
+      get joined() {
+        return inner.joined
+      },
       start: (listener, signal) => inner.start(new InsideListener(listener, prefix), signal),
       stop: (deadlineMs) => inner.stop(deadlineMs),
     }
@@ -57,6 +60,10 @@ class InsideListener implements LogConsumerListener {
 
   onRevoked(partition: TopicPartition): void {
     this.#listener.onRevoked(this.#inside(partition))
+  }
+
+  async onTopicMissing(topic: string): Promise<void> {
+    await this.#listener.onTopicMissing?.(topic.slice(this.#prefix.length))
   }
 
   onFailure(error: unknown): void {

@@ -12,6 +12,7 @@ import type {
 import type { TopicPartition } from '../broker/log-producer.ts'
 import { type DeliverParts, deliver } from './deliver.ts'
 import { type HeldPartition, placeOf } from './effect.ts'
+import { MissingDefinitions } from './missing-definitions.ts'
 import { takePartition } from './position.ts'
 import { topicsOf } from './registry.ts'
 import { routeRecord } from './route.ts'
@@ -42,13 +43,14 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   readonly #options: ConsumerOptions<Tx>
   readonly #held = new Map<string, HeldPartition>()
   readonly #passedOver = new Set<string>()
+  readonly #missing: MissingDefinitions
   readonly #log: LogConsumer
   readonly #joining: Loop
-  #joined = false
 
   constructor(parts: ConsumerParts<Tx>, options: ConsumerOptions<Tx>) {
     this.#parts = parts
     this.#options = options
+    this.#missing = new MissingDefinitions(parts.incidents)
     this.#log = parts.log.consumer(options.group, topicsOf(options.subscriptions))
     this.#joining = new Loop(`consumer ${options.group}`, (signal) => this.#join(signal), { onFailure: options.onFailure })
   }
@@ -59,7 +61,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
 
   /** Whether it is a member of its group. */
   get ready(): boolean {
-    return this.#joined
+    return this.#log.joined
   }
 
   /** Resolves at once; the group is joined when the log answers. */
@@ -70,7 +72,6 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   async stop(): Promise<void> {
     await this.#joining.stop()
     await this.#log.stop(this.#options.stopDeadlineMs)
-    this.#joined = false
   }
 
   async #join(signal: AbortSignal): Promise<void> {
@@ -81,7 +82,6 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
         // Before the first record is read: no other build may pass over what this one handles.
         await parking.registerHandled(group, [...subscriptions.keys()])
         await this.#log.start(this, signal)
-        this.#joined = !signal.aborted
         return
       } catch (error) {
         if (!isTrunklineError(error) || error.name !== 'TransientError') throw error
@@ -103,8 +103,17 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     this.#parts.diagnostics.emit('consumer.revoked', { group: this.#options.group, topic: partition.topic, partition: partition.partition })
   }
 
+  async onTopicMissing(topic: string): Promise<void> {
+    const { group } = this.#options
+    await this.#parts.incidents.record({
+      kind: 'topic_missing',
+      subject: `${group} ${topic}`,
+      message: `Group "${group}" is to read topic "${topic}", which does not exist or which it may not see. It reads its other topics, and this one when it is there: create it, or permit this service to read it.`,
+      details: { group, topic },
+    })
+  }
+
   onFailure(error: unknown): void {
-    this.#joined = false
     this.#options.onFailure(error)
   }
 
@@ -123,6 +132,8 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     } catch (error) {
       if (!signal.aborted) {
         if (isTrunklineError(error, 'POSITION_FENCED')) diagnostics.emit('consumer.fenced', { ...placeOf(held), position: held.next })
+        // If it cannot be told now, the next try tells it.
+        await this.#missing.tell(held.group, error).catch(() => undefined)
         throw error
       }
     }

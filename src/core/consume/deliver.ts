@@ -1,9 +1,10 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
+import { errorName, isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import type { ConsumedRecord } from '../broker/log-consumer.ts'
-import type { TransactionalIncidentLog } from '../incident.ts'
-import { applyEffect, type EffectOf, type EffectParts, type HeldPartition, placeOf } from './effect.ts'
+import type { Incident } from '../incident.ts'
+import { type EffectOf, type EffectParts, type HeldPartition, placeOf } from './effect.ts'
+import { applyOrKeep } from './keep.ts'
 import type { ParkedMessage } from './parking-store.ts'
 import { type PipelineParts, runHandler } from './pipeline.ts'
 import { reactionTo } from './retry.ts'
@@ -13,7 +14,6 @@ import type { Routed } from './route.ts'
 const CONFLICTS_MAX = 20
 
 export interface DeliverParts<Tx extends object> extends EffectParts<Tx>, PipelineParts<Tx> {
-  readonly incidents: TransactionalIncidentLog<Tx>
   readonly clock: Clock
 }
 
@@ -70,9 +70,9 @@ async function attempt<Tx extends object>(
 ): Promise<void> {
   const { message, subscription, inboxId } = routed
   const seen = { group: held.group, type: message.type, id: message.id }
-  const outcome = await applyEffect(parts, held, effectOf(record, routed), async (tx, { keyIsParked }) => {
+  const outcome = await applyOrKeep(parts, held, effectOf(record, routed), async (tx, { keyIsParked }, keep) => {
     if (keyIsParked) {
-      await parts.parking.park(tx, parked(held, record, routed, 'waiting', 0, 'KEY_PARKED', 'An earlier message of this key waits.'))
+      await keep(tx, parked(held, record, routed, 'waiting', 0, 'KEY_PARKED', 'An earlier message of this key waits.'))
       return 'parked'
     }
     run.onStart()
@@ -96,12 +96,12 @@ async function keepDead<Tx extends object>(
   failures: number,
   error: unknown,
 ): Promise<void> {
-  const code = isTrunklineError(error) ? error.code : 'HANDLER_FAILED'
+  const code = isTrunklineError(error) ? errorName(error) : 'HANDLER_FAILED'
   const reason = messageOf(error)
-  const kept = await applyEffect(parts, held, effectOf(record, routed), async (tx, { keyIsParked }) => {
+  const kept = await applyOrKeep(parts, held, effectOf(record, routed), async (tx, { keyIsParked }, keep) => {
     const state = keyIsParked ? 'waiting' : 'dead'
-    await parts.parking.park(tx, parked(held, record, routed, state, failures, code, reason))
-    if (state === 'dead') await parts.incidents.recordIn(tx, deadLetter(held, record, routed, failures, code))
+    const incident = state === 'dead' ? deadLetter(held, record, routed, failures, code) : undefined
+    await keep(tx, parked(held, record, routed, state, failures, code, reason), incident)
     return state
   })
   if (kept === undefined) return
@@ -127,13 +127,13 @@ function parked<Tx>(
   return { group: held.group, inboxId: routed.inboxId, key, state, attempts, reasonCode, reason, place: placeOf(held), record }
 }
 
-function deadLetter<Tx>(held: HeldPartition, record: ConsumedRecord, routed: RoutedMessage<Tx>, failures: number, code: string) {
+function deadLetter<Tx>(held: HeldPartition, record: ConsumedRecord, routed: RoutedMessage<Tx>, failures: number, code: string): Incident {
   return {
     kind: 'dead_letter',
     subject: `${held.group} ${held.topic}/${held.partition}`,
     message: `${routed.message.type} ${routed.message.id} is a dead letter of group "${held.group}" after ${failures} attempts (${code}). Later messages of its key wait behind it.`,
     details: { id: routed.message.id, offset: String(record.offset), attempts: failures, code },
-  } as const
+  }
 }
 
 function reportFailure<Tx extends object>(
@@ -149,11 +149,6 @@ function reportFailure<Tx extends object>(
     type: message.type,
     id: message.id,
     attempt,
-    reason: isTrunklineError(error) ? error.code : errorName(error),
+    reason: errorName(error),
   })
-}
-
-/** The text of a handler's error may quote the payload, so telemetry gets only its name. */
-function errorName(error: unknown): string {
-  return error instanceof Error ? error.name : typeof error
 }

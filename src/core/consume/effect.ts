@@ -2,6 +2,7 @@ import { ConflictError } from '../../foundation/errors.ts'
 import type { ConsumedRecord } from '../broker/log-consumer.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { InboxStore } from '../inbox/inbox-store.ts'
+import type { TransactionalIncidentLog } from '../incident.ts'
 import type { Cause, Publisher } from '../outbox/publish.ts'
 import type { ParkingStore } from './parking-store.ts'
 import type { GroupPartition, PositionStore } from './position-store.ts'
@@ -11,6 +12,7 @@ export interface EffectParts<Tx extends object> {
   readonly positions: PositionStore<Tx>
   readonly inbox: InboxStore<Tx>
   readonly parking: ParkingStore<Tx>
+  readonly incidents: TransactionalIncidentLog<Tx>
   readonly diagnostics: BackboneDiagnostics
 }
 
@@ -49,7 +51,9 @@ export async function applyEffect<Tx extends object, Result>(
 ): Promise<Result | undefined> {
   const { record, inboxId } = effect
   const to = record.offset + 1n
+  let used: Tx | undefined
   const work = async (tx: Tx): Promise<Result | undefined> => {
+    used = tx
     // Three statements in one round trip. Their order is what counts: the look-up must not share the claim's
     // snapshot, or a key that was parked in between would be missed and overtaken.
     const fenced = parts.positions.advance(tx, held, held.epoch, held.next, to)
@@ -70,6 +74,7 @@ export async function applyEffect<Tx extends object, Result>(
     ...(effect.cause === undefined ? {} : { cause: effect.cause }),
   })
   held.next = to
+  if (used !== undefined) parts.incidents.announce(used)
   return result
 }
 

@@ -28,6 +28,8 @@ export function routeRecord<Tx>(
   place: TopicPartition,
   subscriptions: ReadonlyMap<string, Subscription<Tx>>,
 ): Routed<Tx> {
+  if (record.unreadable !== undefined)
+    return { kind: 'unreadable', inboxId: recordId(place, record.offset), type: 'unknown', ...record.unreadable }
   let envelope: Envelope
   try {
     refuseHeaderFlood(record)

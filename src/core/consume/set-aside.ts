@@ -1,6 +1,8 @@
 import type { ConsumedRecord } from '../broker/log-consumer.ts'
+import type { Incident } from '../incident.ts'
 import type { DeliverParts } from './deliver.ts'
-import { applyEffect, type HeldPartition, placeOf } from './effect.ts'
+import { type HeldPartition, placeOf } from './effect.ts'
+import { applyOrKeep } from './keep.ts'
 import type { ParkedMessage } from './parking-store.ts'
 import type { Routed } from './route.ts'
 
@@ -12,24 +14,9 @@ export async function keepUnreadable<Tx extends object>(
   routed: Extract<Routed<Tx>, { kind: 'unreadable' }>,
 ): Promise<void> {
   const { inboxId, code, reason } = routed
-  const kept = await applyEffect(parts, held, { record, inboxId, keyed: false }, async (tx) => {
-    await parts.parking.park(tx, {
-      group: held.group,
-      inboxId,
-      key: null,
-      state: 'dead',
-      attempts: 0,
-      reasonCode: code,
-      reason,
-      place: placeOf(held),
-      record,
-    })
-    await parts.incidents.recordIn(tx, {
-      kind: 'unreadable',
-      subject: `${held.group} ${held.topic}/${held.partition}`,
-      message: `The record at ${held.topic}/${held.partition}/${record.offset} cannot be read (${code}): ${reason} Its bytes are kept as a dead letter of group "${held.group}".`,
-      details: { offset: String(record.offset), code },
-    })
+  const message = { ...waiting(held, record, inboxId, code, reason), key: null, state: 'dead' } as const
+  const kept = await applyOrKeep(parts, held, { record, inboxId, keyed: false }, async (tx, _, keep) => {
+    await keep(tx, message, unreadable(held, record, code))
     return true
   })
   if (kept === true) parts.diagnostics.emit('delivery.unreadable', { ...placeOf(held), offset: record.offset, reason: code })
@@ -43,8 +30,9 @@ export async function parkUnknownSchema<Tx extends object>(
   routed: Extract<Routed<Tx>, { kind: 'unknown schema' }>,
 ): Promise<void> {
   const { inboxId, envelope, reason } = routed
-  const kept = await applyEffect(parts, held, { record, inboxId, keyed: true }, async (tx) => {
-    await parts.parking.park(tx, waiting(held, record, inboxId, 'SCHEMA_UNKNOWN', reason))
+  // Keeping locks the key by itself, after the claim.
+  const kept = await applyOrKeep(parts, held, { record, inboxId, keyed: false }, async (tx, _, keep) => {
+    await keep(tx, waiting(held, record, inboxId, 'SCHEMA_UNKNOWN', reason))
     return true
   })
   if (kept === true) {
@@ -70,13 +58,14 @@ export async function passOver<Tx extends object>(
   firstOfItsName: boolean,
 ): Promise<void> {
   const { inboxId, name, envelope } = routed
-  // Not claimed: a message that was passed over is not settled, a later build may still want it.
-  const outcome = await applyEffect(parts, held, { record, inboxId: undefined, keyed: true }, async (tx) => {
+  // Not claimed: a message that was passed over is not settled, a later build may still want it. Nor is its key
+  // looked for: a parked key is locked after the claim, by whoever keeps the message.
+  const outcome = await applyOrKeep(parts, held, { record, inboxId: undefined, keyed: false }, async (tx, _, keep) => {
     if (await parts.parking.handledByGroup(tx, held.group, name)) {
       const fresh = await parts.inbox.claim(tx, held.group, [inboxId])
       if (!fresh.has(inboxId)) return 'settled'
       const reason = `This build of "${held.group}" has no handler for ${name}; another build of the group has.`
-      await parts.parking.park(tx, waiting(held, record, inboxId, 'HANDLER_ELSEWHERE', reason))
+      await keep(tx, waiting(held, record, inboxId, 'HANDLER_ELSEWHERE', reason))
       return 'parked'
     }
     if (firstOfItsName) {
@@ -98,6 +87,17 @@ export async function passOver<Tx extends object>(
       state: 'waiting',
       reason: 'HANDLER_ELSEWHERE',
     })
+  }
+}
+
+/** Our own reason may quote the record, so it stays in the row; a driver's tells of the batch around it, and what to do. */
+function unreadable(held: HeldPartition, record: ConsumedRecord, code: string): Incident {
+  const why = record.unreadable === undefined ? '' : `: ${record.unreadable.reason.replace(/\.+$/, '')}`
+  return {
+    kind: 'unreadable',
+    subject: `${held.group} ${held.topic}/${held.partition}`,
+    message: `The record at ${held.topic}/${held.partition}/${record.offset} cannot be read (${code})${why}. Its bytes and the reason are kept as a dead letter of group "${held.group}", in trunkline.parked_message.`,
+    details: { offset: String(record.offset), code },
   }
 }
 

@@ -24,6 +24,9 @@ export interface Transaction extends Queryable {
   /**
    * Runs `work` so that its failure undoes only its own statements, and what was published inside.
    *
+   * While it runs, nothing may be done in the transaction beside it: a rollback would undo that too, unseen.
+   *
+   * @throws PermanentError `SAVEPOINT_OPEN`: it, or something else, came beside an open savepoint; the transaction is lost
    * @throws whatever `work` threw, after the rollback to the savepoint; the transaction goes on
    */
   savepoint<Result>(work: () => Promise<Result>): Promise<Result>
@@ -34,7 +37,7 @@ export interface TransactionHooks<Tx> {
   /**
    * The last statements before COMMIT.
    *
-   * @returns the transaction's id when a statement gave it, so that a lost COMMIT reply can be resolved
+   * @returns the transaction's number on the server when a statement gave it, so that a lost COMMIT reply can be resolved
    */
   beforeCommit?(tx: Tx): Promise<string | undefined>
   /** Called when a savepoint is set. @returns what to do if it is rolled back */
@@ -66,6 +69,13 @@ export interface Database<Tx> {
    */
   transaction<Result>(work: (tx: Tx) => Promise<Result>, hooks?: TransactionHooks<Tx>): Promise<Result>
 
+  /**
+   * Asked before something is noted for the transaction outside the database: it must be undone with the right savepoint.
+   *
+   * @throws PermanentError `SAVEPOINT_OPEN`: the caller stands beside an open savepoint; the transaction is lost
+   */
+  checkPlace(tx: Tx): void
+
   /** Whether it is a transaction of this database, open or ended. */
   owns(tx: unknown): boolean
 
@@ -75,7 +85,11 @@ export interface Database<Tx> {
   /** Single statements outside any transaction. @throws TransientError the database is unreachable */
   readonly outside: Queryable
 
-  /** Asks the server what became of the transaction that an `UnknownOutcomeError` names. */
+  /**
+   * Asks the server what became of the transaction that an `UnknownOutcomeError` names.
+   *
+   * @returns `committed` only while the server is the one that ran it and has not crashed since: a crash may give the id to another
+   */
   outcomeOf(transactionId: string): Promise<TransactionOutcome>
 
   /** Whether the primary answers within two seconds. */

@@ -19,6 +19,11 @@ export interface PendingRow extends OutboxRow {
   readonly createdAtMs: number
 }
 
+/** What a row counts for in limits of bytes: Kafka adds a few bytes a record and a header; 64 covers them. */
+export function sizeOf(row: OutboxRow): number {
+  return (row.key?.length ?? 0) + (row.value?.length ?? 0) + row.headers.length + 64
+}
+
 /** One owner's time in office. */
 export interface Term {
   readonly owner: string
@@ -36,6 +41,8 @@ export interface Blocked {
 
 export interface Pass {
   readonly limit: number
+  /** Of keys, values and headers together; the first row comes whatever its size. */
+  readonly bytesMax: number
   /** Rows that were read and are not yet known to be gone. */
   readonly inFlight: readonly bigint[]
   readonly blocked: readonly Blocked[]
@@ -46,8 +53,8 @@ export interface OutboxAppender<Tx> {
   /**
    * Appends rows in the order given, as one statement.
    *
-   * @returns the id of the transaction, known before COMMIT leaves
-   * @throws TransientError the outbox is at its cap; the transaction is lost
+   * @returns the number of the transaction on the server, known before COMMIT leaves
+   * @throws TransientError the database is unreachable; the transaction is lost
    */
   append(tx: Tx, rows: readonly OutboxRow[]): Promise<string>
 }
@@ -59,7 +66,7 @@ export interface OutboxAppender<Tx> {
  * whether the lease is still mine, every write locks it.
  */
 export interface OutboxStore {
-  /** Takes the lease if nobody holds it. @returns the new term; `undefined` while somebody else is in office */
+  /** Takes the lease if nobody else holds it; an owner's new term ends its former one. @returns the new term; `undefined` while somebody else is in office */
   acquire(owner: string, leaseMs: number): Promise<Term | undefined>
 
   /** @returns whether the term still stands */

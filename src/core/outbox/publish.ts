@@ -89,11 +89,13 @@ export class Publisher<Tx extends object> {
    * for the insert.
    *
    * @throws ContractError the key or the size does not fit; nothing was published
+   * @throws PermanentError `SAVEPOINT_OPEN`: the caller stands beside an open savepoint; the transaction is lost
    */
   publish(tx: Tx, publications: readonly Publication[]): Promise<void> {
     const buffer = this.#buffers.get(tx)
     const rows = publications.map((publication) => this.#prepare(publication, buffer?.cause))
     if (buffer === undefined) return rows.length === 0 ? Promise.resolve() : this.#append(tx, rows).then(() => undefined)
+    this.#parts.database.checkPlace(tx)
     if (buffer.rows.length + rows.length > PUBLICATIONS_MAX) throw tooMany()
     buffer.rows.push(...rows)
     return Promise.resolve()

@@ -1,10 +1,11 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
+import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import { unpackHeaders } from '../broker/header-bytes.ts'
 import type { AppendOutcome, LogProducer, LogRecord } from '../broker/log-producer.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
-import type { IncidentLog } from '../incident.ts'
-import type { PendingRow } from './outbox-store.ts'
+import type { Incident, IncidentLog } from '../incident.ts'
+import { type PendingRow, sizeOf } from './outbox-store.ts'
 import type { TopicRoutes } from './topic-routes.ts'
 import type { WakeUp } from './wake-up.ts'
 
@@ -24,11 +25,15 @@ export interface LaneOptions {
   readonly retryMax: number
 }
 
+type Refused = Extract<AppendOutcome, { status: 'refused' }>
+
 export interface LaneEvents {
   /** Kafka has them. */
   onAcked(rows: readonly PendingRow[]): void
   /** They were not sent; they are still in the table. */
   onDropped(rows: readonly PendingRow[]): void
+  /** The lane cannot go on. */
+  onFailed(error: unknown): void
 }
 
 /** One partition: its next batch leaves after the acknowledgement of the last. */
@@ -45,6 +50,8 @@ export class RelayLane {
   #sending: Promise<void> | undefined
   #waitingUntil = 0
   #refusals = 0
+  /** Whether an incident tells of the refusals that this lane has had since the last acknowledgement. */
+  #told = false
   /** Rows of an earlier pass are not taken: they would overtake rows that this lane has left in the table. */
   #takesFromPass = 0
 
@@ -76,7 +83,7 @@ export class RelayLane {
       return false
     }
     this.#queue.push(row)
-    this.#sending ??= this.#send()
+    this.#sending ??= this.#send().catch((error: unknown) => this.#events.onFailed(error))
     return true
   }
 
@@ -107,7 +114,12 @@ export class RelayLane {
   async #deliver(batch: readonly PendingRow[]): Promise<boolean> {
     const { producer, diagnostics, clock } = this.#parts
     const place = { topic: this.topic, partition: this.partition }
-    const records = batch.map(toRecord)
+    const records = toRecords(batch)
+    if (!Array.isArray(records)) {
+      diagnostics.emit('relay.refused', { ...place, scope: 'record', reason: records.reason })
+      await this.#refuse(batch, 'record', unreadable(this, records.row, records.reason))
+      return false
+    }
     for (let attempt = 1; !this.#stopped.signal.aborted; attempt++) {
       diagnostics.emit('relay.sending', { ...place, messages: batch.length })
       const outcome = await producer.append(place, records)
@@ -115,6 +127,7 @@ export class RelayLane {
         case 'acked':
           diagnostics.emit('relay.acked', { ...place, messages: batch.length })
           this.#refusals = 0
+          this.#told = false
           return true
         case 'unknown':
           // It may be in the log. Nothing else of this partition may go before the same batch went again.
@@ -123,7 +136,7 @@ export class RelayLane {
         case 'refused':
           diagnostics.emit('relay.refused', { ...place, scope: outcome.scope, reason: outcome.reason.message })
           if (outcome.scope !== 'cluster') {
-            await this.#refuse(batch, outcome)
+            await this.#refuse(batch, outcome.scope, refusal(this, batch, outcome))
             return false
           }
       }
@@ -133,17 +146,27 @@ export class RelayLane {
   }
 
   /** Everything of this lane goes back to the table and waits there; neighbours flow. */
-  async #refuse(batch: readonly PendingRow[], outcome: Extract<AppendOutcome, { status: 'refused' }>): Promise<void> {
-    const { clock, routes, incidents } = this.#parts
+  async #refuse(batch: readonly PendingRow[], scope: 'record' | 'topic', incident: Incident): Promise<void> {
+    const { clock, routes } = this.#parts
     this.#refusals++
     const pauseMs = backoffMs(this.#refusals, { minMs: 500, maxMs: this.#options.retryMax })
     this.#waitingUntil = clock.monotonic() + pauseMs
-    if (outcome.scope === 'topic') routes.refuse(this.topic, outcome.reason.message)
-    else if (this.#refusals === 1) await incidents.record(refusal(this, batch, outcome.reason.message)).catch(() => undefined)
+    if (scope === 'topic') routes.refuse(this.topic, incident.message)
+    if (!this.#told) this.#told = await this.#tell(scope, incident)
     this.#leaveRestInTable()
     this.#events.onDropped([...batch, ...this.#queue])
     this.#queue = []
     void clock.sleep(pauseMs, this.#stopped.signal).then(() => this.#parts.wakeUp.wake())
+  }
+
+  /** The lanes of a topic tell together. @returns whether it is recorded; if not, the next refusal tries again */
+  async #tell(scope: 'record' | 'topic', incident: Incident): Promise<boolean> {
+    const { routes, incidents } = this.#parts
+    const recording = scope === 'topic' ? routes.report(incident) : incidents.record(incident)
+    return recording.then(
+      () => true,
+      () => false,
+    )
   }
 
   #nextBatch(): PendingRow[] {
@@ -158,21 +181,37 @@ export class RelayLane {
   }
 }
 
-function toRecord(row: PendingRow): LogRecord {
-  return { key: row.key, value: row.value, headers: unpackHeaders(row.headers), timestampMs: row.createdAtMs }
+/** @returns the first row that cannot be read, where there is one */
+function toRecords(batch: readonly PendingRow[]): LogRecord[] | { row: PendingRow; reason: string } {
+  const records: LogRecord[] = []
+  for (const row of batch) {
+    try {
+      records.push({ key: row.key, value: row.value, headers: unpackHeaders(row.headers), timestampMs: row.createdAtMs })
+    } catch (error) {
+      if (!isTrunklineError(error, 'HEADERS_CORRUPT')) throw error
+      return { row, reason: messageOf(error) }
+    }
+  }
+  return records
 }
 
-/** Kafka adds a few bytes a record and a header; 64 covers them. */
-function sizeOf(row: PendingRow): number {
-  return (row.key?.length ?? 0) + (row.value?.length ?? 0) + row.headers.length + 64
+function refusal(lane: RelayLane, batch: readonly PendingRow[], { scope, reason }: Refused): Incident {
+  const place = `${lane.topic}/${lane.partition}`
+  const what = scope === 'topic' ? 'topic' : 'partition'
+  return {
+    kind: 'message_refused',
+    subject: scope === 'topic' ? lane.topic : place,
+    message: `Kafka refused a batch of ${batch.length} for ${place}: ${reason.message}. The ${what}'s messages wait in the outbox and are tried again; others flow.`,
+    details: { topic: lane.topic, partition: lane.partition, firstId: batch[0]?.id ?? null, messages: batch.length },
+  }
 }
 
-function refusal(lane: RelayLane, batch: readonly PendingRow[], reason: string) {
+function unreadable(lane: RelayLane, row: PendingRow, reason: string): Incident {
   const place = `${lane.topic}/${lane.partition}`
   return {
     kind: 'message_refused',
     subject: place,
-    message: `Kafka refused a batch of ${batch.length} for ${place}: ${reason}. The partition's messages wait in the outbox and are tried again; other partitions flow.`,
-    details: { topic: lane.topic, partition: lane.partition, firstId: batch[0]?.id ?? null, messages: batch.length },
-  } as const
+    message: `Message ${row.id} for ${place} cannot be sent: ${reason} The partition's messages wait in the outbox until then; others flow.`,
+    details: { topic: lane.topic, partition: lane.partition, firstId: row.id, messages: 1 },
+  }
 }

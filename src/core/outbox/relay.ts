@@ -1,11 +1,14 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import { messageOf } from '../../foundation/errors.ts'
 import { newToken } from '../../foundation/ids.ts'
-import { Loop, type Service } from '../../foundation/service.ts'
+import { endsWithin, Loop, type Service } from '../../foundation/service.ts'
 import type { OutboxStore, Term } from './outbox-store.ts'
 import type { RelayParts, RelaySettings } from './relay-options.ts'
 import { RelayTerm } from './relay-term.ts'
+import { unlessAborted } from './unless-aborted.ts'
 import { WakeUp } from './wake-up.ts'
+
+const STOP_GRACE_MS = 1_000
 
 /**
  * Empties the outbox: reads rows in order, produces them, removes what Kafka acknowledged.
@@ -69,7 +72,8 @@ export class Relay implements Service {
   /** One set of connections: stands by until it is in office, and stays there until the term ends. */
   async #serve(signal: AbortSignal): Promise<void> {
     const lost = new AbortController()
-    const store = await this.#parts.outboxes.open((reason) => lost.abort(reason))
+    const store = await this.#open((reason) => lost.abort(reason), signal)
+    if (store === undefined) return
     const either = AbortSignal.any([signal, lost.signal])
     try {
       const term = await this.#acquire(store, either)
@@ -80,11 +84,22 @@ export class Relay implements Service {
     }
   }
 
+  /** @returns `undefined` when the relay is stopped first; connections that are made later are closed */
+  async #open(onLost: (reason: Error) => void, signal: AbortSignal): Promise<OutboxStore | undefined> {
+    const opening = this.#parts.outboxes.open(onLost)
+    const store = await unlessAborted(opening, signal)
+    if (store === undefined) opening.then((late) => late.close()).catch(() => undefined)
+    return store
+  }
+
   async #acquire(store: OutboxStore, signal: AbortSignal): Promise<Term | undefined> {
     const { lease } = this.#options
     while (!signal.aborted) {
-      const term = await store.acquire(this.#owner, lease)
+      const acquiring = store.acquire(this.#owner, lease)
+      const term = await unlessAborted(acquiring, signal)
       if (term !== undefined) return term
+      // It may have come into office just now; then it must leave it, or the next one waits for the lease.
+      if (signal.aborted) return (await endsWithin(acquiring, STOP_GRACE_MS)) ? await acquiring : undefined
       this.#state = 'standing by'
       await this.#parts.clock.sleep(Math.min(lease / 5, 1_000), signal)
     }
@@ -97,5 +112,6 @@ export class Relay implements Service {
     const office = new RelayTerm({ ...this.#parts, store, wakeUp: this.#wakeUp }, term, this.#options)
     const reason = await office.serve(signal)
     this.#parts.diagnostics.emit('relay.term_ended', { epoch: term.epoch, reason })
+    if (office.failure !== undefined) throw office.failure
   }
 }

@@ -33,7 +33,7 @@ export class TopicRoutes {
   readonly #parts: TopicRoutesParts
   readonly #retryMaxMs: number
   readonly #routes = new Map<string, Route>()
-  readonly #reported = new Set<string>()
+  readonly #reported = new Map<string, Promise<void>>()
   readonly #stopped = new AbortController()
 
   constructor(parts: TopicRoutesParts, retryMaxMs: number) {
@@ -95,7 +95,7 @@ export class TopicRoutes {
     const { store, admin } = this.#parts
     const actual = await admin.partitionsOf(topic)
     if (actual === undefined) {
-      await this.#report({
+      await this.report({
         kind: 'topic_missing',
         subject: topic,
         message: `Topic "${topic}" does not exist. Its messages wait in the outbox; create the topic (trunkline dev creates it in development).`,
@@ -110,7 +110,7 @@ export class TopicRoutes {
   }
 
   async #grew(topic: string, stored: number, actual: number): Promise<void> {
-    await this.#report({
+    await this.report({
       kind: 'topic_partitions_grew',
       subject: topic,
       message: `Topic "${topic}" has ${actual} partitions, its keys are hashed with ${stored}. Messages go on to the first ${stored}, so that order holds.`,
@@ -119,7 +119,7 @@ export class TopicRoutes {
   }
 
   async #shrank(topic: string, stored: number, actual: number): Promise<Error> {
-    await this.#report({
+    await this.report({
       kind: 'topic_partitions_shrank',
       subject: topic,
       message: `Topic "${topic}" has ${actual} partitions, but its keys were hashed with ${stored}: it was made anew. Its messages wait; recreate it with ${stored} partitions, or change the stored count when every group has read everything.`,
@@ -128,11 +128,16 @@ export class TopicRoutes {
     return new Error(`topic "${topic}" has ${actual} partitions, expected ${stored}`)
   }
 
-  /** Once a term: the record tells of an episode, not of each attempt. */
-  async #report(incident: Incident): Promise<void> {
+  /** Records it once a term: the record tells of an episode, not of each attempt. @throws TransientError it is not recorded yet */
+  async report(incident: Incident): Promise<void> {
     const episode = `${incident.kind} ${incident.subject}`
-    if (this.#reported.has(episode)) return
-    this.#reported.add(episode)
-    await this.#parts.incidents.record(incident)
+    const recording = this.#reported.get(episode) ?? this.#parts.incidents.record(incident)
+    this.#reported.set(episode, recording)
+    try {
+      await recording
+    } catch (error) {
+      this.#reported.delete(episode)
+      throw error
+    }
   }
 }

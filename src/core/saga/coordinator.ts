@@ -1,4 +1,4 @@
-import { ConfigurationError, messageOf, StuckError } from '../../foundation/errors.ts'
+import { ConfigurationError, errorName, StuckError } from '../../foundation/errors.ts'
 import type { AnyHandler } from '../consume/subscription.ts'
 import { CommandSettled } from '../contract/command-settled.ts'
 import type { AnyContract, Message } from '../contract/contract.ts'
@@ -25,6 +25,14 @@ export interface CoordinatorParts<Tx> {
 
 /** A saga cannot go on now (its definition is not here, or one of its functions throws): its timer fires again after this. */
 export const POSTPONE_MS = 60_000
+
+/** An instance whose timer could not be applied. */
+export interface PostponedSaga {
+  readonly saga: string
+  readonly id: string
+  /** The error's code or name. */
+  readonly reason: string
+}
 
 /** One input of one instance, and where it came from. */
 interface Arrival {
@@ -95,7 +103,8 @@ export class SagaCoordinator<Tx> {
       return
     }
     const { sagaid, commandid } = message.attributes
-    if (!isUuid(sagaid) || commandid === undefined) return this.#ignore(sagaid ?? '', 'no saga')
+    // What is no id is any text of a stranger's.
+    if (!isUuid(sagaid) || commandid === undefined) return this.#ignore('', 'no saga')
     const [saga] = await this.#parts.store.lock(tx, this.name, [sagaid])
     if (saga === undefined) return this.#ignore(sagaid, 'no instance')
     const input = { kind: 'reply', commandId: commandid, name: message.name, data: message.data } as const
@@ -118,22 +127,27 @@ export class SagaCoordinator<Tx> {
   /**
    * Applies timers to instances that `claimDue` has locked. One that cannot go on does not stop the others: it stays
    * as it was, is reported, and its timer fires again later.
+   *
+   * @returns those that cannot go on
    */
-  async applyTimers(tx: Tx, claimed: readonly ClaimedSaga[]): Promise<void> {
+  async applyTimers(tx: Tx, claimed: readonly ClaimedSaga[]): Promise<readonly PostponedSaga[]> {
     const steps: Step[] = []
-    const postponed: string[] = []
+    const postponed: PostponedSaga[] = []
     for (const { saga } of claimed.filter(({ due }) => due)) {
       try {
         const step = this.#advance(saga, { input: { kind: 'timer' }, messageId: undefined })
         await this.#parts.publisher.publish(tx, step.publications)
         steps.push(step)
       } catch (error) {
-        postponed.push(saga.instance.id)
-        this.#parts.diagnostics.emit('saga.timer_failed', { saga: this.name, id: saga.instance.id, reason: messageOf(error) })
+        const failed = { saga: this.name, id: saga.instance.id, reason: errorName(error) }
+        postponed.push(failed)
+        this.#parts.diagnostics.emit('saga.timer_failed', failed)
       }
     }
-    if (postponed.length > 0) await this.#parts.store.postpone(tx, postponed, POSTPONE_MS)
+    const ids = postponed.map(({ id }) => id)
+    if (ids.length > 0) await this.#parts.store.postpone(tx, ids, POSTPONE_MS)
     await this.#save(tx, steps)
+    return postponed
   }
 
   async #start(tx: Tx, key: string, state: unknown, from: Origin): Promise<boolean> {
@@ -190,7 +204,7 @@ export class SagaCoordinator<Tx> {
     return this.#parts.incidents.recordIn(tx, {
       kind: 'saga_stuck',
       subject: `${this.name} ${id}`,
-      message: `Saga "${this.name}" ${id} (${key}) is stuck: ${reason ?? 'no reason was kept'}. A late reply lets it go on; otherwise settle it by hand.`,
+      message: `Saga "${this.name}" ${id} is stuck: ${reason ?? 'no reason was kept'}. A late reply lets it go on; otherwise settle it by hand.`,
       details: { saga: this.name, id, key },
     })
   }
@@ -214,7 +228,7 @@ export class SagaCoordinator<Tx> {
         : `version ${saga.definitionVersion} has other steps now than when it started`
     throw new StuckError(
       'SAGA_DEFINITION_MISSING',
-      `Saga "${this.name}" ${saga.instance.id} (${saga.instance.key}) cannot go on: ${why}. Register that version beside the new one until its instances have ended.`,
+      `Saga "${this.name}" ${saga.instance.id} cannot go on: ${why}. Register that version beside the new one until its instances have ended.`,
       { saga: this.name, id: saga.instance.id, version: saga.definitionVersion, hash: saga.graphHash },
     )
   }

@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import { backoffMs } from '../../foundation/backoff.ts'
 import { duration } from '../../foundation/duration.ts'
-import { messageOf } from '../../foundation/errors.ts'
+import { errorName } from '../../foundation/errors.ts'
 import { Loop, type Service } from '../../foundation/service.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
+import type { Incident, TransactionalIncidentLog } from '../incident.ts'
 import { WakeUp } from '../outbox/wake-up.ts'
-import type { SagaCoordinator } from './coordinator.ts'
+import { POSTPONE_MS, type PostponedSaga, type SagaCoordinator } from './coordinator.ts'
 import type { SagaStore } from './saga-store.ts'
 
 export const sagaTimerOptions = z.strictObject({
@@ -22,9 +23,12 @@ export interface SagaTimersParts<Tx> {
   /** Opens a transaction whose publications leave with its commit: the backbone's own publisher fits. */
   readonly publisher: { transaction<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> }
   readonly coordinators: readonly SagaCoordinator<Tx>[]
+  readonly incidents: TransactionalIncidentLog<Tx>
   readonly diagnostics: BackboneDiagnostics
 }
 
+/** Instances that cannot go on; with more of them the later ones are told of by diagnostics only. */
+const TOLD_MAX = 10_000
 const PAUSE_MS_MIN = 10
 const ERROR_PAUSE_MS_MAX = 5_000
 
@@ -38,6 +42,7 @@ export class SagaTimers<Tx> implements Service {
   readonly #parts: SagaTimersParts<Tx>
   readonly #settings: SagaTimerSettings
   readonly #byName: ReadonlyMap<string, SagaCoordinator<Tx>>
+  readonly #told = new Set<string>()
   readonly #wakeUp = new WakeUp()
   readonly #loop: Loop
   #ready = false
@@ -75,16 +80,26 @@ export class SagaTimers<Tx> implements Service {
    */
   async fireDue(): Promise<number> {
     const runnable = this.#parts.coordinators.flatMap((coordinator) => coordinator.runnable)
-    return this.#parts.publisher.transaction(async (tx) => {
-      const claimed = await this.#parts.store.claimDue(tx, runnable, this.#settings.batchSize)
+    const { publisher, store, incidents } = this.#parts
+    const { tx, claimed, told } = await publisher.transaction(async (tx) => {
+      const claimed = await store.claimDue(tx, runnable, this.#settings.batchSize)
+      const postponed: PostponedSaga[] = []
       for (const [name, coordinator] of this.#byName) {
-        await coordinator.applyTimers(
-          tx,
-          claimed.filter(({ saga }) => saga.saga === name),
-        )
+        const own = claimed.filter(({ saga }) => saga.saga === name)
+        postponed.push(...(await coordinator.applyTimers(tx, own)))
       }
-      return claimed.length
+      const told = this.#untold(postponed)
+      for (const saga of told) await incidents.recordIn(tx, timerFailed(saga))
+      return { tx, claimed: claimed.length, told }
     })
+    incidents.announce(tx)
+    for (const { id } of told) this.#told.add(id)
+    return claimed
+  }
+
+  /** An instance that cannot go on fails again with every round of its timer; people hear of it once. */
+  #untold(postponed: readonly PostponedSaga[]): readonly PostponedSaga[] {
+    return postponed.filter(({ id }) => !this.#told.has(id)).slice(0, TOLD_MAX - this.#told.size)
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -101,7 +116,7 @@ export class SagaTimers<Tx> implements Service {
       } catch (error) {
         failures += 1
         this.#ready = false
-        this.#parts.diagnostics.emit('saga.timers_interrupted', { reason: messageOf(error) })
+        this.#parts.diagnostics.emit('saga.timers_interrupted', { reason: errorName(error) })
       }
       if (idle > 0 || failures > 0) await this.#wakeUp.wait(this.#pauseMs(idle, failures), signal)
     }
@@ -111,5 +126,14 @@ export class SagaTimers<Tx> implements Service {
   #pauseMs(idle: number, failures: number): number {
     if (failures > 0) return backoffMs(failures, { minMs: 100, maxMs: ERROR_PAUSE_MS_MAX })
     return backoffMs(idle, { minMs: PAUSE_MS_MIN, maxMs: this.#settings.idleDelay, jitter: 0 })
+  }
+}
+
+function timerFailed({ saga, id, reason }: PostponedSaga): Incident {
+  return {
+    kind: 'saga_timer_failed',
+    subject: `${saga} ${id}`,
+    message: `The timer of saga "${saga}" ${id} cannot be applied (${reason}): its definition threw, or is not here as it was when the instance started. The instance is as it was, and its timer fires again every ${POSTPONE_MS / 1_000} s. Mend the definition.`,
+    details: { saga, id, reason },
   }
 }

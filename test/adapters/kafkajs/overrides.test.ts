@@ -138,17 +138,10 @@ test('leaves a batch that a fetch cut off for the next fetch', async () => {
 test.each([
   ['gzip', 1, gzipSync],
   ['zstd', 4, zstdCompressSync],
-])('reads batches compressed with %s, and refuses those that inflate without end', async (_, codec, compress) => {
+])('reads batches compressed with %s', async (_, codec, compress) => {
   const plain = batchOf(numbered(3)).subarray(61)
 
   expect(await decodeRecords(compressedBatch(compress(plain), 3, codec), [])).toHaveLength(3)
-
-  const bomb = compress(Buffer.alloc(80 * 1024 * 1024))
-  await expect(decodeRecords(compressedBatch(bomb, 1, codec), [])).rejects.toMatchObject({ code: 'ERR_BUFFER_TOO_LARGE' })
-})
-
-test('names a compression that it does not know', async () => {
-  await expect(decodeRecords(compressedBatch(Buffer.alloc(20), 1, 2), [])).rejects.toThrow('snappy')
 })
 
 test('never reads past its bytes, whatever they are', async () => {

@@ -18,12 +18,12 @@ export function batchOf(records: readonly LogRecord[], overrides: BatchOverrides
 }
 
 /** A batch whose records are replaced by compressed bytes. */
-export function compressedBatch(compressed: Buffer, count: number, codec: number): Buffer {
+export function compressedBatch(compressed: Buffer, count: number, codec: number, baseOffset = 0n): Buffer {
   const header = batchOf([]).subarray(0, 61)
   const batch = Buffer.concat([header, compressed])
   batch.writeInt32BE(batch.length - 12, 8)
   batch.writeInt32BE(count, 57)
-  return stamped(batch, { attributes: codec, lastOffsetDelta: count - 1 })
+  return stamped(batch, { attributes: codec, lastOffsetDelta: count - 1, baseOffset })
 }
 
 function stamped(batch: Buffer, overrides: BatchOverrides): Buffer {

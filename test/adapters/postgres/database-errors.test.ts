@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { migrate } from '../../../src/adapters/postgres/migrate.ts'
+import { PostgresOutboxStoreFactory } from '../../../src/adapters/postgres/outbox-store.ts'
 import { ConflictError, TransientError } from '../../../src/foundation/errors.ts'
 import { PostgresProxy } from '../../kit/postgres-proxy.ts'
-import { insert, withTable } from './open-database.ts'
+import { insert, openDatabase, withTable } from './open-database.ts'
 
 describe('what the server refuses', () => {
   test('is a conflict when another transaction holds the lock for too long', async () => {
@@ -64,6 +66,35 @@ describe('what the server refuses', () => {
     const work = database.transaction((tx) => tx.query('select nonsense from effect'))
 
     await expect(work).rejects.toMatchObject({ code: '42703' })
+  })
+})
+
+describe('what only a person can repair', () => {
+  test.for([
+    ['28P01', (url: URL) => Object.assign(url, { username: 'nobody-of-this-name', password: 'hunter2' })],
+    ['3D000', (url: URL) => Object.assign(url, { pathname: '/no-such-database' })],
+  ] as const)('is a configuration error (%s) that says where to look, and no password', async ([sqlState, change]) => {
+    const wrong = change(new URL((await withTable()).url))
+    const { database } = await openDatabase({ url: wrong.href })
+    const attempts = [
+      database.transaction(async () => undefined),
+      database.outside.query('select 1'),
+      migrate(wrong.href),
+      new PostgresOutboxStoreFactory({ connectionString: wrong.href }).open(() => undefined),
+    ]
+
+    for (const attempt of await Promise.allSettled(attempts)) {
+      expect(attempt).toMatchObject({ reason: { name: 'ConfigurationError', code: 'DATABASE_REFUSED', details: { sqlState } } })
+      expect(JSON.stringify(attempt)).not.toContain('hunter2')
+    }
+  })
+
+  test('is not seen in an error that a statement raised with such a code', async () => {
+    const { database } = await withTable()
+
+    const work = database.transaction((tx) => tx.query("do $$ begin raise exception using errcode = '28000'; end $$"))
+
+    await expect(work).rejects.toMatchObject({ code: '28000' })
   })
 })
 

@@ -5,10 +5,10 @@ import { Witness } from '../../kit/wait.ts'
 import { insert, withTable } from './open-database.ts'
 
 describe('a COMMIT whose reply is lost', () => {
-  async function behindProxy() {
+  async function behindProxy(given: { maxConnections?: number } = {}) {
     const { url } = await withTable()
     const proxy = await new PostgresProxy(url).start()
-    return { proxy, ...(await withTable({ url: proxy.url })) }
+    return { proxy, ...(await withTable({ ...given, url: proxy.url })) }
   }
 
   test('resolves when the server says that it was committed', async () => {
@@ -20,6 +20,28 @@ describe('a COMMIT whose reply is lost', () => {
 
     expect(proxy.fired).toBe(1)
     expect(await numbers()).toEqual([1])
+  })
+
+  test('resolves when the whole pool waits for such replies', async () => {
+    const { proxy, database, numbers } = await behindProxy({ maxConnections: 1 })
+    await using _ = proxy
+
+    proxy.cutNextCommit('lose the reply')
+    await database.transaction((tx) => tx.query(insert, [1]))
+
+    expect(proxy.fired).toBe(1)
+    expect(await numbers()).toEqual([1])
+  })
+
+  test('of a transaction that wrote nothing gives no advice that cannot be followed', async () => {
+    const { proxy, database } = await behindProxy()
+    await using _ = proxy
+
+    proxy.cutNextCommit('lose the reply')
+    const error = await database.transaction((tx) => tx.query('select 1')).catch((thrown: unknown) => thrown)
+
+    expect(error).toBeInstanceOf(UnknownOutcomeError)
+    expect(error).toMatchObject({ details: { transactionId: undefined }, message: expect.not.stringContaining('outcomeOf') })
   })
 
   test('is a transient error when the server says that it was rolled back', async () => {

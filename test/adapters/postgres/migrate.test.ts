@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { Client } from 'pg'
 import { expect, inject, test } from 'vitest'
 import { migrate, readMigrations } from '../../../src/adapters/postgres/migrate.ts'
@@ -73,4 +74,22 @@ test('a service that cannot reach its database says which address it tried', asy
 
   expect(error).toMatchObject({ name: 'TransientError', message: expect.stringContaining('127.0.0.1:1') })
   expect(String(error)).not.toContain('secret')
+})
+
+test('a user who may not read the tables, or make them, is told what to grant', async () => {
+  const { url } = await createTestDatabase()
+  const empty = await createEmptyDatabase()
+  const name = `guest_${randomUUID().replaceAll('-', '')}`
+  await run(url, `create role ${name} login password 'guest'`)
+  const asGuest = (address: string): string => Object.assign(new URL(address), { username: name, password: 'guest' }).href
+
+  const started = backboneOn(asGuest(url)).start()
+  await expect(started).rejects.toMatchObject({ name: 'ConfigurationError', message: expect.stringContaining('Grant') })
+  await run(url, `grant usage on schema trunkline to ${name}`)
+  const startedAgain = backboneOn(asGuest(url)).start()
+  await expect(startedAgain).rejects.toMatchObject({ name: 'ConfigurationError', code: 'DATABASE_PRIVILEGE_MISSING' })
+  await expect(migrate(asGuest(empty.url))).rejects.toMatchObject({
+    name: 'ConfigurationError',
+    message: expect.stringContaining('owns the schema'),
+  })
 })

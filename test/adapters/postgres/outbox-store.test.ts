@@ -68,3 +68,24 @@ test('names the database when it cannot connect', async () => {
 
   await expect(opening).rejects.toMatchObject({ name: 'TransientError', message: expect.stringContaining('127.0.0.1:1') })
 })
+
+test('asks the server one thing at a time, as the driver wants it', async () => {
+  const { url } = await createTestDatabase()
+  const store = await new PostgresOutboxStoreFactory({ connectionString: url }).open(() => undefined)
+  const warnings: Error[] = []
+  const listen = (warning: Error): number => warnings.push(warning)
+  process.on('warning', listen)
+
+  const answers = await Promise.all([
+    store.storePartitions('t', 3),
+    store.partitionsOf('t'),
+    store.acquire('one', 1_000),
+    store.partitionsOf('t'),
+  ])
+  await new Promise(setImmediate)
+  process.off('warning', listen)
+  await store.close()
+
+  expect(answers).toMatchObject([3, 3, { owner: 'one' }, 3])
+  expect(warnings).toEqual([])
+})

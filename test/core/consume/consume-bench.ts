@@ -11,6 +11,14 @@ import { MemoryReader } from '../../kit/memory-reader.ts'
 import { until, Witness } from '../../kit/wait.ts'
 import { applyCounted, publishNext } from '../../kit/workload.ts'
 
+/** What a foreign producer may write. */
+export interface ForeignRecord {
+  readonly key?: Buffer | null
+  readonly value: Buffer | null
+  readonly headers?: readonly HeaderPair[]
+  readonly timestampMs?: number
+}
+
 /** A database and a memory log of the test's own, with one topic, `t`, and backbones of the service `judge` on both. */
 export class ConsumeBench {
   readonly log = new MemoryLog()
@@ -58,10 +66,10 @@ export class ConsumeBench {
   }
 
   /** Writes bytes that no backbone wrote. */
-  async append(record: { key?: Buffer | null; value: Buffer | null; headers?: readonly HeaderPair[] }, partition = 0): Promise<void> {
+  async append(record: ForeignRecord, partition = 0): Promise<void> {
     const { producer } = this.log.driver()
-    const { key = null, value, headers = [] } = record
-    const outcome = await producer.append({ topic: 't', partition }, [{ key, value, headers, timestampMs: Date.now() }])
+    const { key = null, value, headers = [], timestampMs = Date.now() } = record
+    const outcome = await producer.append({ topic: 't', partition }, [{ key, value, headers, timestampMs }])
     if (outcome.status !== 'acked') throw outcome.reason
   }
 
@@ -97,7 +105,7 @@ export class ConsumeBench {
   }
 
   async parked(): Promise<Record<string, unknown>[]> {
-    return await this.query('select state, attempts, reason_code, key is not null as keyed from trunkline.parked_message order by seq')
+    return await this.query('select state, attempts, reason_code, key_hash is not null as keyed from trunkline.parked_message order by seq')
   }
 
   async violations(): Promise<readonly string[]> {

@@ -140,8 +140,10 @@ describe('a position that the log no longer has', () => {
     await bench.query(
       "insert into trunkline.consumer_position (consumer_group, topic, partition, epoch, next_offset, topic_id) values ('judge', 't', 0, 1, 1, 'another')",
     )
-    await consuming(bench)
+    const { witness } = await consuming(bench)
 
+    // The position looks settled before it is taken, so the effect is waited for.
+    await witness.saw('delivery.applied')
     await bench.settled()
 
     expect(await bench.effects()).toEqual(['a1'])

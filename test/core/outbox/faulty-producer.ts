@@ -2,7 +2,7 @@ import type { AppendOutcome, LogProducer, LogRecord, TopicPartition } from '../.
 import { PermanentError, TransientError } from '../../../src/foundation/errors.ts'
 
 /** What happens to one batch: the broker gets it and the reply is lost, or it is refused, or it waits. */
-export type Fault = 'lost reply' | 'lost request' | 'refused record' | 'refused cluster' | Promise<void>
+export type Fault = 'lost reply' | 'lost request' | 'refused record' | 'refused topic' | 'refused cluster' | Promise<void>
 
 /** A real producer with faults in front of it, batch by batch. */
 export class FaultyProducer implements LogProducer {
@@ -31,6 +31,8 @@ export class FaultyProducer implements LogProducer {
         return { status: 'unknown', reason: new TransientError('TEST', 'the request was lost') }
       case 'refused record':
         return { status: 'refused', scope: 'record', reason: new PermanentError('TEST', 'the record is refused') }
+      case 'refused topic':
+        return { status: 'refused', scope: 'topic', reason: new PermanentError('TEST', 'the topic may not be written') }
       case 'refused cluster':
         return { status: 'refused', scope: 'cluster', reason: new TransientError('TEST', 'nobody is there') }
       default:

@@ -65,6 +65,20 @@ describe('publish', () => {
     expect((await rows()).map(({ key }) => String(key))).toEqual(['before', 'kept'])
   })
 
+  test('is refused beside an open savepoint, whose rollback would take it along', async () => {
+    const { backbone, rows } = await publishing()
+
+    const work = backbone.transaction(async (tx) => {
+      const undone = tx.savepoint(async () => {
+        throw new Error('undo this part')
+      })
+      await Promise.allSettled([undone, backbone.publish(tx, Counted({ key: 'beside', version: 1 }))])
+    })
+
+    await expect(work).rejects.toMatchObject({ code: 'SAVEPOINT_OPEN' })
+    expect(await rows()).toEqual([])
+  })
+
   test('refuses a key and a message that Kafka would not take, before the commit', async () => {
     const { backbone, rows } = await publishing()
     const publish = (data: Parameters<typeof Counted>[0]) => backbone.transaction((tx) => backbone.publish(tx, Counted(data)))

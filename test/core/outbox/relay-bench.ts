@@ -4,6 +4,7 @@ import { MemoryLog } from '../../../src/adapters/memory/memory-log.ts'
 import type { BackboneOptions } from '../../../src/config.ts'
 import { Assembly, type Replacements } from '../../kit/assembly.ts'
 import { type History, judge, readCounted } from '../../kit/checker.ts'
+import { countedOn } from '../../kit/contracts.ts'
 import { createTestDatabase } from '../../kit/database.ts'
 import { readDatabase, runTables } from '../../kit/history.ts'
 import { MemoryReader } from '../../kit/memory-reader.ts'
@@ -60,6 +61,12 @@ export class RelayBench {
 
   async publish(topic: string, ...keys: readonly string[]): Promise<void> {
     for (const key of keys) await publishNext(this.#publisher, topic, key)
+  }
+
+  /** A message of so many bytes. */
+  async publishLarge(topic: string, key: string, bytes: number): Promise<void> {
+    const message = countedOn(topic)({ key, version: 1, note: 'x'.repeat(bytes) })
+    await this.#publisher.transaction((tx) => this.#publisher.publish(tx, message))
   }
 
   async query(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {

@@ -28,7 +28,7 @@ function run(opened: SagaDatabase, ...definitions: readonly SagaDefinition[]) {
   const store = new PostgresSagaStore<Transaction>({ database })
   const coordinator = new SagaCoordinator<Transaction>({ store, publisher, incidents, diagnostics }, definitions)
   const timers = new SagaTimers<Transaction>(
-    { store, publisher, diagnostics, coordinators: [coordinator] },
+    { store, publisher, incidents, diagnostics, coordinators: [coordinator] },
     sagaTimerOptions.parse({ idleDelay: '20ms' }),
   )
   return {
@@ -178,6 +178,8 @@ test('counts and skips a reply that is not for one of its instances', async () =
   await receive(received(StockReserved({ orderId })))
 
   expect(witness.all('saga.ignored').map(({ reason }) => reason)).toEqual(['no instance', 'no saga', 'no saga'])
+  // What stands there instead of an id is a stranger's text.
+  expect(witness.all('saga.ignored').map(({ id: told }) => told)).toEqual([expect.any(String), '', ''])
 })
 
 test('refunds a payment that timed out and yet went through', async () => {
@@ -267,17 +269,27 @@ test('a timer that cannot be applied does not stop the others, and fires again l
   const { start } = run(opened, definition)
   await start({ ...order, orderId: 'bad' })
   await start({ ...order, orderId: 'good' })
+  const bad = instanceId('order-fulfilment', 'bad')
   broken = true
   const due = run(opened.later(31), definition)
 
   await due.timers.fireDue()
   const afterwards = await opened.published()
+  await opened.database.outside.query("update trunkline.saga_timer set due_at = '-infinity'")
+  await opened.database.outside.query("update trunkline.saga_instance set due_at = '-infinity' where business_key = 'bad'")
+  await due.timers.fireDue()
   broken = false
-  await run(opened.later(92), definition).timers.fireDue()
+  await run(opened.later(152), definition).timers.fireDue()
 
   expect(due.witness.all('saga.timer_failed')).toMatchObject([
-    { id: instanceId('order-fulfilment', 'bad'), reason: expect.stringContaining('a bug') },
+    { id: bad, reason: 'SAGA_STEP_FAILED' },
+    { id: bad, reason: 'SAGA_STEP_FAILED' },
   ])
+  const { rows: incidents } = await opened.database.outside.query('select kind, subject, message, details::text from trunkline.incident')
+  expect(incidents).toMatchObject([{ kind: 'saga_timer_failed', subject: `order-fulfilment ${bad}` }])
+  // The text of a user's error may quote the state.
+  expect(JSON.stringify([incidents, due.witness.all('incident.recorded')])).not.toContain('a bug')
+  expect(due.witness.count('incident.recorded')).toBe(1)
   expect(afterwards.slice(2).map(({ key }) => key)).toEqual(['good'])
   expect((await opened.published()).slice(3).map(({ key }) => key)).toContain('bad')
 })

@@ -65,9 +65,11 @@ create table trunkline.inbox (
 create table trunkline.parked_key (
   consumer_group text        not null,
   topic          text        not null,
+  -- sha256 of the key: a foreign producer's key may be longer than an index takes.
+  key_hash       bytea       not null,
   key            bytea       not null,
   due            timestamptz not null default 'infinity',
-  primary key (consumer_group, topic, key)
+  primary key (consumer_group, topic, key_hash)
 );
 
 create table trunkline.parked_message (
@@ -76,7 +78,7 @@ create table trunkline.parked_message (
   id               uuid        not null,
   -- The key that waits; null for a message that holds nobody up.
   key_topic        text,
-  key              bytea,
+  key_hash         bytea,
   state            text        not null check (state in ('waiting', 'dead')),
   attempts         integer     not null default 0,
   reason_code      text,
@@ -88,12 +90,13 @@ create table trunkline.parked_message (
   record_key       bytea,
   record_value     bytea,
   record_headers   bytea       not null,
-  record_timestamp timestamptz not null,
+  -- Milliseconds since 1970, as they stood in the record: a timestamptz does not reach as far.
+  record_timestamp_ms bigint   not null,
   parked_at        timestamptz not null default trunkline.now(),
   unique (consumer_group, id),
-  foreign key (consumer_group, key_topic, key) references trunkline.parked_key (consumer_group, topic, key)
+  foreign key (consumer_group, key_topic, key_hash) references trunkline.parked_key (consumer_group, topic, key_hash)
 );
-create index parked_message_by_key on trunkline.parked_message (consumer_group, key_topic, key, seq);
+create index parked_message_by_key on trunkline.parked_message (consumer_group, key_topic, key_hash, seq);
 
 -- The durable record of whatever was skipped, reset, refused or lost.
 create table trunkline.incident (

@@ -1,0 +1,130 @@
+import { createRequire } from 'node:module'
+import type { Kafka } from 'kafkajs'
+import { beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest'
+import { KafkajsConsumer } from '../../../src/adapters/kafkajs/consumer.ts'
+import { kafkajsLog } from '../../../src/adapters/kafkajs/kafkajs-log.ts'
+import type { LogConsumer } from '../../../src/core/broker/log-consumer.ts'
+import type { LogDriver } from '../../../src/core/broker/log-driver.ts'
+import type { DiagnosticCatalogue } from '../../../src/core/diagnostics.ts'
+import { Diagnostics } from '../../../src/foundation/diagnostics.ts'
+import { ConfigurationError } from '../../../src/foundation/errors.ts'
+import { RecordingListener } from '../../conformance/log-listener.ts'
+import { appended, makeTopic, numbered, soon, uniqueName } from '../../conformance/log-subject.ts'
+import { KafkaProxy } from '../../kit/kafka-proxy.ts'
+import { until } from '../../kit/wait.ts'
+
+const brokers = inject('brokers')
+const { Kafka: Client }: { Kafka: typeof Kafka } = createRequire(import.meta.url)('kafkajs')
+
+describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 and Maven, or TRUNKLINE_TEST_KAFKA_BROKERS)', () => {
+  let log: LogDriver
+
+  beforeEach(async () => {
+    log = kafkajsLog({ brokers, clientId: 'trouble' })
+    await log.producer.start(soon())
+    return async () => {
+      await log.producer.stop(1_000)
+      await log.admin.close()
+    }
+  })
+
+  function stoppedLater<C extends LogConsumer>(consumer: C): C {
+    onTestFinished(() => consumer.stop(2_000))
+    return consumer
+  }
+
+  test('a batch that inflates without end costs one record, and nobody of the group waits for it', async () => {
+    const [bombed, other] = [await makeTopic(log), await makeTopic(log)]
+    const foreign = new Client({ brokers: [...brokers], clientId: 'foreign', logLevel: 0 }).producer()
+    await foreign.connect()
+    await foreign.send({ topic: bombed, compression: 1, messages: [{ value: Buffer.alloc(80 * 1024 * 1024) }] })
+    await foreign.disconnect()
+    await appended(log.producer, bombed, 0, numbered(1))
+    await appended(log.producer, other, 0, numbered(1))
+    const listener = new RecordingListener()
+
+    await stoppedLater(log.consumers.consumer(uniqueName('group'), [bombed, other])).start(listener, soon())
+    await listener.until(() => listener.records.length >= 3)
+
+    const read = listener.records.filter(({ topic }) => topic === bombed)
+    expect(read).toMatchObject([
+      { offset: 0n, unreadable: { code: 'BATCH_TOO_LARGE' } },
+      { offset: 1n, value: Buffer.from('0') },
+    ])
+    expect(listener.records.filter(({ topic }) => topic === other)).toHaveLength(1)
+  })
+
+  test('is no member while Kafka does not answer, and is one again when it does', async () => {
+    const topic = await makeTopic(log)
+    const proxy = await new KafkaProxy(brokers[0] ?? '').start()
+    onTestFinished(() => proxy[Symbol.asyncDispose]())
+    const through = kafkajsLog({ brokers: [proxy.broker], clientId: 'trouble' })
+    onTestFinished(() => through.admin.close())
+    const listener = new RecordingListener()
+    const consumer = stoppedLater(through.consumers.consumer(uniqueName('group'), [topic]))
+    await consumer.start(listener, soon())
+    expect(consumer.joined).toBe(true)
+
+    proxy.refuse()
+    await until('it to notice', () => !consumer.joined)
+    proxy.pass()
+    await until('it to join again', () => consumer.joined)
+    await appended(log.producer, topic, 0, numbered(1))
+    await listener.until(() => listener.records.length >= 1)
+
+    expect(listener.failures).toEqual([])
+  })
+
+  test('goes on trying when Kafka, which had let it in, refuses it', async () => {
+    const topic = await makeTopic(log)
+    const proxy = await new KafkaProxy(brokers[0] ?? '').start()
+    onTestFinished(() => proxy[Symbol.asyncDispose]())
+    const diagnostics = new Diagnostics<DiagnosticCatalogue>()
+    let refusals = 0
+    const admin = Object.assign(Object.create(log.admin), {
+      rangeOf: (partition: { topic: string; partition: number }) => log.admin.rangeOf(partition),
+      partitionsOf: async (name: string) => {
+        if (refusals > 0 && refusals-- > 0) throw new ConfigurationError('KAFKA_ACCESS', 'Kafka does not let this service in.')
+        return await log.admin.partitionsOf(name)
+      },
+    })
+    const parts = { address: { brokers: [proxy.broker], clientId: 'trouble' }, admin, diagnostics }
+    const consumer = stoppedLater(new KafkajsConsumer(parts, uniqueName('group'), [topic]))
+    const listener = new RecordingListener()
+    await consumer.start(listener, soon())
+    const said = diagnostics.next('consumer.restarted', ({ reason }) => reason.includes('does not let'))
+
+    refusals = 1
+    proxy.refuse()
+    await until('the refusal', () => refusals === 0)
+    proxy.pass()
+    await said
+    await appended(log.producer, topic, 0, numbered(1))
+    await listener.until(() => listener.records.length >= 1)
+
+    expect(listener.failures).toEqual([])
+  })
+
+  test('leaves the group when its start is aborted in the middle of joining', async () => {
+    const [topic, group] = [await makeTopic(log), uniqueName('group')]
+    const judge = new Client({ brokers: [...brokers], clientId: 'judge', logLevel: 0 }).admin()
+    await judge.connect()
+    onTestFinished(() => judge.disconnect())
+    const described = async () => (await judge.describeGroups([group])).groups[0]
+    await stoppedLater(log.consumers.consumer(group, [topic])).start(new RecordingListener(), soon())
+    const abort = new AbortController()
+    const joining = log.consumers.consumer(group, [topic]).start(new RecordingListener(), abort.signal)
+    const ended = joining.then(
+      () => 'joined',
+      () => 'aborted',
+    )
+    await until('a rebalance', async () => (await described())?.state !== 'Stable')
+
+    abort.abort()
+
+    expect(await ended).toBe('aborted')
+    // A member that does not leave is counted until its session of ten seconds is over.
+    const alone = async () => ((await described())?.members.length === 1 && (await described())?.state === 'Stable') || undefined
+    await until('the first member alone', alone, 7_000)
+  })
+})

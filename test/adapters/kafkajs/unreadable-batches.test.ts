@@ -1,0 +1,105 @@
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { expect, test } from 'vitest'
+import { DamagedBatches } from '../../../src/adapters/kafkajs/damaged-batches.ts'
+import { decodeFetch } from '../../../src/adapters/kafkajs/fetch-response.ts'
+import { type BatchPlace, decodeRecords } from '../../../src/adapters/kafkajs/record-decoder.ts'
+import { numbered, record } from '../../conformance/log-subject.ts'
+import { batchOf, compressedBatch } from './records.ts'
+import { WireWriter } from './wire.ts'
+
+const before = batchOf(numbered(2))
+const after = batchOf(numbered(1), { baseOffset: 5n })
+
+/** The batch with offsets 2 to 4, between two that can be read. */
+async function readAround(batch: Buffer, place?: BatchPlace) {
+  return await decodeRecords(Buffer.concat([before, batch, after]), [], place)
+}
+
+test.each([
+  ['gzip', 1, gzipSync],
+  ['zstd', 4, zstdCompressSync],
+])('a batch that inflates without end (%s) is one unreadable record, and its neighbours are read', async (name, codec, compress) => {
+  const bomb = compressedBatch(compress(Buffer.alloc(80 * 1024 * 1024)), 3, codec, 2n)
+
+  const read = await readAround(bomb)
+
+  expect(read.map(({ offset }) => offset)).toEqual([0n, 1n, 4n, 5n])
+  expect(read[2]).toMatchObject({ key: null, headers: [], unreadable: { code: 'BATCH_TOO_LARGE', reason: expect.stringContaining(name) } })
+  expect(read[2]).toMatchObject({ value: bomb })
+})
+
+test.each([
+  ['snappy', 2],
+  ['lz4', 3],
+])('a batch compressed with %s is one unreadable record that names it and says what to do', async (name, codec) => {
+  const read = await readAround(compressedBatch(Buffer.alloc(20), 3, codec, 2n))
+
+  expect(read.map(({ offset }) => offset)).toEqual([0n, 1n, 4n, 5n])
+  const reason = expect.stringMatching(new RegExp(`offsets 2 to 4 .*${name}.*gzip, zstd`))
+  expect(read[2]).toMatchObject({ unreadable: { code: 'KAFKA_CODEC_UNKNOWN', reason } })
+})
+
+test('bytes that are no gzip, and a batch of Kafka before 0.11, are unreadable records', async () => {
+  const noGzip = compressedBatch(Buffer.from('no gzip'), 3, 1, 2n)
+  const old = batchOf(numbered(3), { baseOffset: 4n })
+  old.writeInt8(1, 16)
+
+  expect(await readAround(noGzip)).toMatchObject([{}, {}, { offset: 4n, unreadable: { code: 'BATCH_UNREADABLE' } }, { offset: 5n }])
+  expect(await readAround(old)).toMatchObject([{}, {}, { offset: 4n, unreadable: { code: 'KAFKA_FORMAT_OLD' } }, { offset: 5n }])
+})
+
+test('a batch whose records end too early gives none of them', async () => {
+  const batch = batchOf(numbered(3), { baseOffset: 2n })
+  const short = compressedBatch(gzipSync(batch.subarray(61, -1)), 3, 1, 2n)
+
+  expect((await readAround(short)).map(({ offset }) => offset)).toEqual([0n, 1n, 4n, 5n])
+})
+
+test('a wrong checksum is fetched three times more, then it is an unreadable record', async () => {
+  const damaged = batchOf(numbered(3), { baseOffset: 2n })
+  damaged.writeUInt8(damaged.readUInt8(70) ^ 1, 70)
+  const counts = new DamagedBatches()
+  const place: BatchPlace = { end: 6n, fetchAgain: (offset) => counts.fetchAgain({ topic: 'orders', partition: 0 }, offset) }
+
+  for (let fetch = 1; fetch <= 3; fetch++) expect(await readAround(damaged, place)).toHaveLength(2)
+
+  expect(await readAround(damaged, place)).toMatchObject([
+    {},
+    {},
+    { offset: 4n, unreadable: { code: 'KAFKA_CHECKSUM_WRONG' } },
+    { offset: 5n },
+  ])
+})
+
+test('a damaged header does not send the position beyond the end of the log', async () => {
+  const damaged = batchOf(numbered(3), { baseOffset: 2n })
+  damaged.writeInt32BE(1_000_000, 23)
+
+  const read = await readAround(damaged, { end: 6n, fetchAgain: () => false })
+
+  expect(read.map(({ offset }) => offset)).toEqual([0n, 1n, 2n, 5n])
+})
+
+test('a small record does not keep the whole reply alive', async () => {
+  const small = batchOf([record('small')])
+  const large = batchOf([record(null, { value: Buffer.alloc(500_000) })])
+  const reply = new WireWriter()
+    .int32(0)
+    .int16(0)
+    .int32(0)
+    .array(['orders'], (writer, topic) =>
+      writer
+        .text(topic)
+        .array([small, large], (each, batch) =>
+          each.int32(0).int16(0).int64(9n).int64(0n).int64(0n).int32(0).int32(-1).int32(batch.length).raw(batch),
+        ),
+    )
+    .bytes()
+
+  const { responses } = await decodeFetch(reply)
+
+  const [first] = responses[0]?.partitions[0]?.messages ?? []
+  const value = first !== undefined && 'value' in first ? first.value : null
+  expect(String(value)).toBe('small')
+  expect(value?.buffer.byteLength).toBeLessThan(100_000)
+})

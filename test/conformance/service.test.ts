@@ -1,0 +1,117 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { createLogger } from '../../src/adapters/pino/logger.ts'
+import { PostgresSagaStore } from '../../src/adapters/postgres/saga-store.ts'
+import { SubscriptionRegistry } from '../../src/core/consume/registry.ts'
+import type { Transaction } from '../../src/core/database/database.ts'
+import { SagaCoordinator } from '../../src/core/saga/coordinator.ts'
+import { SagaTimers, sagaTimerOptions } from '../../src/core/saga/timers.ts'
+import { systemClock } from '../../src/foundation/clock.ts'
+import { Loop } from '../../src/foundation/service.ts'
+import { buildConsumers } from '../../src/wiring/consume.ts'
+import { ConsumeBench } from '../core/consume/consume-bench.ts'
+import { fulfilment } from '../core/saga/given.ts'
+import { countedOn } from '../kit/contracts.ts'
+import { until, Witness } from '../kit/wait.ts'
+import { publishNext } from '../kit/workload.ts'
+import { type ServiceSubject, serviceConformance } from './service.ts'
+
+serviceConformance('a loop', async () => () => {
+  let begun = 0
+  let turns = 0
+  const service = new Loop('test', async (signal) => {
+    begun++
+    for (; !signal.aborted; turns++) await nextTurn()
+  })
+  return {
+    service,
+    running: () => service.running,
+    begun: () => begun,
+    activity: () => turns,
+    busy: () => until('a turn', () => turns > 0).then(() => undefined),
+    lookOn: () => nextTurn(),
+  }
+})
+
+serviceConformance('the relay', async () => {
+  const bench = await ConsumeBench.open()
+  const publisher = bench.assembly()
+  return () => {
+    const assembly = bench.assembly()
+    const witness = new Witness(assembly.diagnostics)
+    return {
+      service: assembly.relay,
+      running: () => assembly.relay.ready,
+      begun: () => witness.count('relay.term_started'),
+      ...observed(bench, witness),
+      busy: async () => {
+        await publishNext(publisher, 't', 'a')
+        await witness.saw('relay.sending')
+      },
+    }
+  }
+})
+
+serviceConformance('a consumer', async () => {
+  const bench = await ConsumeBench.open()
+  const registry = new SubscriptionRegistry<Transaction>(60_000)
+  // It ends when it is told to, as a handler should, and its message is handled by the next one.
+  registry.add('judge', [countedOn('t')], (_, { signal }) => new Promise((_, reject) => signal.addEventListener('abort', reject)))
+  return () => {
+    const { diagnostics, database, log } = bench.assembly()
+    const witness = new Witness(diagnostics)
+    const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), diagnostics, ...database, ...log }
+    const [service] = buildConsumers(registry.groups(), parts, { stopDeadlineMs: 1_000, onFailure: () => undefined })
+    if (service === undefined) throw new Error('There is a group, so there is a consumer.')
+    return {
+      service,
+      running: () => service.ready,
+      begun: () => witness.count('consumer.assigned'),
+      ...observed(bench, witness),
+      busy: async () => {
+        await bench.publish('a')
+        await witness.saw('delivery.started')
+      },
+    }
+  }
+})
+
+serviceConformance("the sagas' timers", async () => {
+  const bench = await ConsumeBench.open()
+  return () => {
+    const { diagnostics, database } = bench.assembly()
+    const { publisher } = database
+    let looks = 0
+    let looking = 0
+    let side = 0
+    const counted = async <Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> => {
+      looks++
+      side = Math.max(side, ++looking)
+      return await publisher.transaction(work).finally(() => looking--)
+    }
+    const store = new PostgresSagaStore<Transaction>({ database: database.database })
+    const parts = { ...database, diagnostics, store }
+    const coordinators = [new SagaCoordinator<Transaction>(parts, [fulfilment])]
+    const service = new SagaTimers<Transaction>(
+      { ...parts, coordinators, publisher: { transaction: counted } },
+      sagaTimerOptions.parse({ idleDelay: '10ms' }),
+    )
+    return {
+      service,
+      running: () => service.ready,
+      begun: () => side,
+      activity: () => looks,
+      busy: () => until('a look at the timers', () => looking > 0).then(() => undefined),
+      lookOn: () => roundTrips(bench),
+    }
+  }
+})
+
+/** What a part does shows in its diagnostics. */
+function observed(bench: ConsumeBench, witness: Witness): Pick<ServiceSubject, 'activity' | 'lookOn'> {
+  return { activity: () => witness.total, lookOn: () => roundTrips(bench) }
+}
+
+/** A few more answers of the server than anything that was under way waits for. */
+async function roundTrips(bench: ConsumeBench): Promise<void> {
+  for (let trip = 0; trip < 10; trip++) await bench.query('select 1')
+}

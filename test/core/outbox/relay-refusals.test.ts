@@ -1,0 +1,128 @@
+import { describe, expect, test } from 'vitest'
+import { until, Witness } from '../../kit/wait.ts'
+import { faults } from './faulty-producer.ts'
+import { RelayBench } from './relay-bench.ts'
+
+const told = 'select kind, subject from trunkline.incident'
+const takeIncidentsAway = 'alter table trunkline.incident rename to incident_away'
+const bringIncidentsBack = 'alter table trunkline.incident_away rename to incident'
+
+describe('an incident of the relay', () => {
+  test('tells once of a topic that may not be written, whatever the number of its partitions', async () => {
+    const bench = await RelayBench.open({ bad: 4, good: 1 })
+    const refusing = { now: true }
+    const relay = bench.assembly(
+      { retryMax: '100ms' },
+      faults(({ topic }) => (topic === 'bad' && refusing.now ? 'refused topic' : undefined)),
+    )
+    const witness = new Witness(relay.diagnostics)
+    await bench.publish('bad', 'a', 'b', 'c', 'd', 'e', 'f')
+    await bench.publish('good', 'a')
+    await relay.start({ run: ['relay'] })
+    await witness.saw('relay.refused', ({ topic, partition }) => topic === 'bad' && partition >= 0, 8)
+
+    await until('the neighbour', async () => (await bench.messages('good'))[0]?.length === 1)
+    refusing.now = false
+    await bench.relayed()
+
+    expect(await bench.query(told)).toEqual([{ kind: 'message_refused', subject: 'bad' }])
+    expect(await bench.violations('bad', 'good')).toEqual([])
+  })
+
+  test('of a refused batch is recorded later when it could not be at first', async () => {
+    const bench = await RelayBench.open({ bad: 1 })
+    const relay = bench.assembly(
+      { retryMax: '100ms' },
+      faults(() => 'refused record'),
+    )
+    const witness = new Witness(relay.diagnostics)
+    await bench.publish('bad', 'a')
+    await bench.query(takeIncidentsAway)
+    await relay.start({ run: ['relay'] })
+    await witness.saw('relay.refused', () => true, 2)
+
+    await bench.query(bringIncidentsBack)
+    await witness.saw('incident.recorded')
+    await witness.saw('relay.refused', () => true, witness.count('relay.refused') + 2)
+
+    expect(await bench.query(told)).toEqual([{ kind: 'message_refused', subject: 'bad/0' }])
+  })
+
+  test('of a missing topic is recorded later when it could not be at first', async () => {
+    const bench = await RelayBench.open()
+    const relay = bench.assembly({ retryMax: '100ms' })
+    const witness = new Witness(relay.diagnostics)
+    await bench.publish('missing', 'a')
+    await bench.query(takeIncidentsAway)
+    await relay.start({ run: ['relay'] })
+    await witness.saw('relay.refused', () => true, 2)
+
+    await bench.query(bringIncidentsBack)
+    await witness.saw('incident.recorded')
+
+    expect(await bench.query(told)).toEqual([{ kind: 'topic_missing', subject: 'missing' }])
+  })
+})
+
+describe('what cannot be sent', () => {
+  test('a row with corrupt headers waits with its partition and is told; it flows when it is repaired', async () => {
+    const bench = await RelayBench.open({ t: 1, good: 1 })
+    await bench.publish('t', 'a', 'b')
+    await bench.publish('good', 'a')
+    const [row] = await bench.query("select id, headers from trunkline.outbox where topic = 't' order by seq offset 1")
+    await bench.query("update trunkline.outbox set headers = '\\xffffffffffff' where id = $1", [row?.['id']])
+    const relay = bench.assembly({ retryMax: '100ms' })
+    const witness = new Witness(relay.diagnostics)
+
+    await relay.start({ run: ['relay'] })
+    await witness.saw('relay.refused', ({ topic }) => topic === 't', 2)
+    await until('the neighbour', async () => (await bench.messages('good'))[0]?.length === 1)
+    const incidents = await bench.query(`${told.replace('subject', "subject, details ->> 'firstId' as id")}`)
+    await bench.query('update trunkline.outbox set headers = $2 where id = $1', [row?.['id'], row?.['headers']])
+    await bench.relayed()
+
+    expect(incidents).toEqual([{ kind: 'message_refused', subject: 't/0', id: row?.['id'] }])
+    expect(await bench.messages('t')).toEqual([['a1', 'b1']])
+    expect(witness.count('relay.term_started')).toBe(1)
+  })
+
+  test('a producer that fails in a way of its own ends the term, and the next one goes on', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    await bench.publish('t', 'a', 'b')
+    const relay = bench.assembly(
+      { batchSize: 1 },
+      faults((_, batch) => {
+        if (batch === 1) throw new Error('a bug of the driver')
+        return undefined
+      }),
+    )
+    const witness = new Witness(relay.diagnostics)
+
+    await relay.start({ run: ['relay'] })
+    await bench.relayed()
+
+    expect(witness.all('relay.term_ended')).toMatchObject([{ reason: 'a bug of the driver' }])
+    expect(await bench.messages('t')).toEqual([['a1', 'b1']])
+  })
+})
+
+test('messages in memory are limited in bytes too', async () => {
+  const bench = await RelayBench.open({ t: 1 })
+  const gate = Promise.withResolvers<void>()
+  for (let index = 0; index < 12; index++) await bench.publishLarge('t', `k${index}`, 250_000)
+  const relay = bench.assembly(
+    { inFlightBytes: 1_048_576 },
+    faults((_, batch) => (batch === 1 ? gate.promise : undefined)),
+  )
+  const witness = new Witness(relay.diagnostics)
+  await relay.start({ run: ['relay'] })
+  await witness.saw('relay.sending')
+
+  const first = witness.all('relay.pass').at(-1)
+  gate.resolve()
+  await bench.relayed()
+
+  expect(first).toEqual({ rows: 5, inFlight: 5 })
+  expect(witness.all('relay.pass').every(({ inFlight }) => inFlight <= 5)).toBe(true)
+  expect((await bench.messages('t'))[0]).toHaveLength(12)
+})
