@@ -3,11 +3,12 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Client } from 'pg'
 import { type Stack, startStack } from '../src/faces/stack/stack.ts'
+import { codec } from './codec.ts'
 import type { Bench, BenchContext } from './context.ts'
 import { relay } from './relay.ts'
 import { type Row, toTable } from './result.ts'
 
-const benches: Readonly<Record<string, Bench>> = { relay }
+const benches: Readonly<Record<string, Bench>> = { codec, relay }
 
 const usage = `Usage: npm run bench -- [${Object.keys(benches).join('|')}] [--events 100000] [--runs 3] [--json]`
 

@@ -17,6 +17,7 @@ import { Life, type Role } from './wiring/life.ts'
 import { buildLog } from './wiring/log.ts'
 import { buildLogger } from './wiring/logger.ts'
 import type { DatabaseParts, SharedParts } from './wiring/parts.ts'
+import { buildRegistry } from './wiring/registry.ts'
 import { SagaRegistry } from './wiring/saga.ts'
 
 const startOptions = z.strictObject({
@@ -51,7 +52,8 @@ export class Backbone {
   constructor(options: ParsedOptions) {
     this.service = options.service
     this.#subscriptions = new SubscriptionRegistry(options.idleInTransaction)
-    this.#shared = { clock: systemClock, diagnostics: this.diagnostics, logger: buildLogger(options, this.diagnostics) }
+    const own = { clock: systemClock, diagnostics: this.diagnostics, logger: buildLogger(options, this.diagnostics) }
+    this.#shared = { ...own, ...buildRegistry(options, own) }
     this.#database = buildDatabase(options, this.#shared, () => this.#life.wakeRelay())
     this.#sagas = new SagaRegistry(options.service, this.#shared, this.#database)
     const log = buildLog(options, this.#shared)

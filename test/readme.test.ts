@@ -11,7 +11,7 @@ import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
 import { backboneOptions } from '../src/config.ts'
 import { subscriptionOptions } from '../src/core/consume/registry.ts'
 import { loadSchemas } from '../src/core/contract/schema-files.ts'
-import { generateContracts } from '../src/faces/cli/schema.ts'
+import { generateContracts } from '../src/faces/cli/schema-generate.ts'
 import { durationMs } from '../src/foundation/duration.ts'
 import { parseOptions } from '../src/foundation/options.ts'
 import { createTestDatabase } from './kit/database.ts'
@@ -73,6 +73,7 @@ const tables = [
       service: 'a',
       kafka: { driver: 'kafkajs', brokers: ['localhost:9092'] },
       database: { connectionString: 'postgres://localhost/a' },
+      registry: { url: 'http://localhost:8081' },
     },
   },
   { heading: '| Subscription option |', schema: subscriptionOptions, minimal: {} },
@@ -97,7 +98,7 @@ for (const { heading, schema, minimal } of tables) {
 async function project(program: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'trunkline-readme-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  generateContracts(join(root, 'schemas'), join(folder, 'contracts'), false)
+  generateContracts({ schemas: join(root, 'schemas'), out: join(folder, 'contracts') })
   await writeFile(join(folder, 'main.ts'), program)
   await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
   const compilerOptions = { typeRoots: [join(root, 'node_modules/@types')] }
@@ -158,6 +159,7 @@ function bare(cell: string): string {
 function valueIn(cell: string): unknown {
   const text = bare(cell)
   if (/^\d+$/.test(text)) return Number(text)
+  if (text === '{}') return {}
   const quoted = /^'(.*)'$/.exec(text)?.[1]
   return quoted === undefined ? undefined : (durationMs(quoted) ?? quoted)
 }

@@ -75,6 +75,8 @@ export interface DiagnosticCatalogue {
   'saga.timers_interrupted': { readonly reason: string }
   'saga.timers': { readonly due: number }
 
+  'registry.unanswered': { readonly type: string; readonly reason: string }
+
   'incident.recorded': { readonly kind: string; readonly subject: string; readonly message: string }
   'part.failed': { readonly part: string; readonly error: TrunklineError | Error }
   'service.started': { readonly service: string; readonly parts: readonly string[] }

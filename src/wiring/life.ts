@@ -10,6 +10,7 @@ import { ConfigurationError, isTrunklineError, messageOf, TransientError } from 
 import { endsWithin, type Service, stopAll } from '../foundation/service.ts'
 import { buildConsumers } from './consume.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
+import { askForIds } from './registry.ts'
 import type { SagaRegistry } from './saga.ts'
 import { onSignals } from './signals.ts'
 
@@ -84,6 +85,7 @@ export class Life {
     try {
       await this.#reachDatabase()
       if (roles.includes('consume') || roles.includes('relay')) await this.#reachLog()
+      await askForIds(this.#parts, [...this.#parts.sagas.commands(), ...this.#parts.subscriptions.replies()])
       await this.#startParts(roles)
     } catch (error) {
       this.#stopping.abort(error)

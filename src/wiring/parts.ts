@@ -6,9 +6,10 @@ import type { Logger } from '../core/logger.ts'
 import type { OutboxStoreFactory } from '../core/outbox/outbox-store.ts'
 import type { Publisher } from '../core/outbox/publish.ts'
 import type { Clock } from '../foundation/clock.ts'
+import type { RegistryParts } from './registry.ts'
 
 /** What every part of a backbone may lean on. */
-export interface SharedParts {
+export interface SharedParts extends RegistryParts {
   readonly clock: Clock
   readonly diagnostics: BackboneDiagnostics
   readonly logger: Logger

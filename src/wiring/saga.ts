@@ -1,5 +1,6 @@
 import { PostgresSagaStore } from '../adapters/postgres/saga-store.ts'
 import type { SubscriptionRegistry } from '../core/consume/registry.ts'
+import type { AnyContract } from '../core/contract/contract.ts'
 import type { Transaction } from '../core/database/database.ts'
 import { SagaCoordinator } from '../core/saga/coordinator.ts'
 import type { SagaDefinition } from '../core/saga/definition.ts'
@@ -32,6 +33,11 @@ export class SagaRegistry {
     const coordinator = new SagaCoordinator<Transaction>({ ...this.#parts, store: this.#store }, definitions)
     this.#definitions.set(name, definitions)
     this.#coordinators.set(name, coordinator)
+  }
+
+  /** Every command that a saga may send. */
+  commands(): readonly AnyContract[] {
+    return [...this.#definitions.values()].flat().flatMap((definition) => definition.commands)
   }
 
   /** Each saga reads its starts and replies in a group of its own. */

@@ -22,6 +22,7 @@ import { parseOptions } from '../../src/foundation/options.ts'
 import { buildDatabase } from '../../src/wiring/database.ts'
 import { buildLog } from '../../src/wiring/log.ts'
 import type { DatabaseParts, LogParts, SharedParts } from '../../src/wiring/parts.ts'
+import { buildRegistry } from '../../src/wiring/registry.ts'
 
 /** What a test may put in the place of a real part, or around it. */
 export interface Replacements {
@@ -48,7 +49,8 @@ export class Assembly {
   constructor(options: BackboneOptions, replacements: Replacements = {}) {
     this.options = parseOptions(backboneOptions, options, 'Assembly')
     this.#replacements = replacements
-    this.#shared = { clock: systemClock, diagnostics: this.diagnostics, logger: silent }
+    const own = { clock: systemClock, diagnostics: this.diagnostics, logger: silent }
+    this.#shared = { ...own, ...buildRegistry(this.options, own) }
     this.database = buildDatabase(this.options, this.#shared, () => this.#relay?.wake())
     const log = buildLog(this.options, this.#shared)
     this.log = { ...log, producer: replacements.producer?.(log.producer) ?? log.producer }

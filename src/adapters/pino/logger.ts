@@ -29,6 +29,7 @@ const levels: Partial<Record<keyof DiagnosticCatalogue, Level>> = {
   'saga.ignored': 'info',
   'saga.timer_failed': 'warn',
   'saga.timers_interrupted': 'warn',
+  'registry.unanswered': 'warn',
   'incident.recorded': 'error',
   'part.failed': 'error',
   'service.started': 'info',

@@ -10,6 +10,7 @@ import type {
   PartitionRange,
 } from '../broker/log-consumer.ts'
 import type { TopicPartition } from '../broker/log-producer.ts'
+import type { WriterSchemas } from '../contract/writer-schemas.ts'
 import { type DeliverParts, deliver } from './deliver.ts'
 import { type HeldPartition, placeOf } from './effect.ts'
 import { MissingDefinitions } from './missing-definitions.ts'
@@ -22,6 +23,8 @@ import type { Subscription } from './subscription.ts'
 export interface ConsumerParts<Tx extends object> extends DeliverParts<Tx> {
   readonly log: LogConsumerFactory
   readonly admin: LogAdmin
+  /** With a registry: the schemas behind its ids. Without one a value that names an id cannot be read. */
+  readonly writerSchemas?: WriterSchemas | undefined
 }
 
 export interface ConsumerOptions<Tx> {
@@ -141,7 +144,15 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   }
 
   async #settle(held: HeldPartition, record: ConsumedRecord, signal: AbortSignal): Promise<void> {
-    const routed = routeRecord(record, held, this.#options.subscriptions)
+    const { writerSchemas } = this.#parts
+    const router = { subscriptions: this.#options.subscriptions, writerSchemas }
+    let routed = routeRecord(record, held, router)
+    while (routed.kind === 'schema needed') {
+      // Before the transaction. A registry that does not answer pauses this partition, and no other.
+      await writerSchemas?.load(routed.schemaId)
+      if (signal.aborted) return
+      routed = routeRecord(record, held, router)
+    }
     switch (routed.kind) {
       case 'message':
         return deliver(this.#parts, held, record, routed, signal)

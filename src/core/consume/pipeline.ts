@@ -83,8 +83,8 @@ class OpenDelivery<Tx extends object> implements Delivery<Tx> {
   /** A field, not a method: handlers take it out of the delivery. */
   readonly publish = (message: Outgoing | readonly Outgoing[], options: PublishOptions = {}): void => {
     if (!this.#open) throw handlerReturned()
-    // In a transaction of ours this is recorded before it returns; there is nothing to wait for.
-    void this.#parts.publisher.publish(this.tx, toPublications(message, options))
+    // In a transaction of ours this is recorded before it returns; what is still missing then, COMMIT waits for.
+    this.#parts.publisher.publish(this.tx, toPublications(message, options)).catch(() => undefined)
   }
 
   close(): void {

@@ -58,6 +58,12 @@ export class SubscriptionRegistry<Tx> {
     return [...this.#groups].map(([group, subscriptions]) => ({ group, subscriptions }))
   }
 
+  /** Every reply that a handler may return. */
+  replies(): AnyContract[] {
+    const contracts = [...this.#groups.values()].flatMap((subscriptions) => [...subscriptions.values()].map(({ contract }) => contract))
+    return contracts.flatMap(({ definition }) => definition.replyContracts?.() ?? [])
+  }
+
   /** Every topic that some group reads. */
   topics(): string[] {
     return [...new Set([...this.#groups.values()].flatMap(topicsOf))]

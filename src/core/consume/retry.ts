@@ -1,4 +1,5 @@
 import { ConflictError, isTrunklineError, PermanentError } from '../../foundation/errors.ts'
+import { isRegistryError } from '../contract/registry.ts'
 
 /**
  * What a failed effect asks for.
@@ -14,7 +15,7 @@ export type Reaction = 'fenced' | 'unavailable' | 'conflict' | 'permanent' | 'fa
 /** @param handlerRan whether the failure can be the handler's at all */
 export function reactionTo(error: unknown, handlerRan: boolean): Reaction {
   if (isTrunklineError(error, 'POSITION_FENCED')) return 'fenced'
-  if (isTrunklineError(error, 'DATABASE_UNAVAILABLE')) return 'unavailable'
+  if (isTrunklineError(error, 'DATABASE_UNAVAILABLE') || isRegistryError(error)) return 'unavailable'
   // Another process of a rolling deploy has the definition; a dead letter would need a person for nothing.
   if (isTrunklineError(error, 'SAGA_DEFINITION_MISSING')) return 'unavailable'
   if (isConflict(error)) return 'conflict'

@@ -4,9 +4,17 @@ import { HEADER_BYTES_MAX, HEADERS_MAX } from '../broker/header-bytes.ts'
 import type { ConsumedRecord } from '../broker/log-consumer.ts'
 import type { TopicPartition } from '../broker/log-producer.ts'
 import { decodePayload } from '../contract/codec.ts'
-import type { Message } from '../contract/contract.ts'
+import { type ContractDefinition, type Message, typeOf } from '../contract/contract.ts'
+import { dataFromJson } from '../contract/json-data.ts'
+import type { WriterSchema } from '../contract/registry.ts'
+import type { WriterSchemas } from '../contract/writer-schemas.ts'
+import { writtenVersion } from '../contract/written-version.ts'
 import type { Envelope } from '../envelope/envelope.ts'
+import { framingOf, refuseSchemaHeader, schemaIdIn } from '../envelope/framing.ts'
 import { fromHeaders } from '../envelope/headers.ts'
+import { printable } from '../envelope/rules.ts'
+import { isJsonType } from '../envelope/structured.ts'
+import { bareEnvelope, isBare, placeName } from './foreign-record.ts'
 import type { Subscription } from './subscription.ts'
 
 /** What a record turned out to be. */
@@ -14,50 +22,87 @@ export type Routed<Tx> =
   | { readonly kind: 'message'; readonly inboxId: string; readonly message: Message; readonly subscription: Subscription<Tx> }
   /** Nobody here handles the type; perhaps another build of the group does. */
   | { readonly kind: 'unhandled'; readonly inboxId: string; readonly name: string; readonly envelope: Envelope }
+  /** No more can be said before the registry was asked for this schema. */
+  | { readonly kind: 'schema needed'; readonly schemaId: number }
   /** The type is handled, but the schema it was written with is not known here. */
-  | { readonly kind: 'unknown schema'; readonly inboxId: string; readonly envelope: Envelope; readonly reason: string }
+  | { readonly kind: 'unknown schema'; readonly inboxId: string; readonly type: string; readonly id: string; readonly reason: string }
   | { readonly kind: 'unreadable'; readonly inboxId: string; readonly type: string; readonly code: string; readonly reason: string }
+
+/** What is looked into to find out. */
+export interface Router<Tx> {
+  readonly subscriptions: ReadonlyMap<string, Subscription<Tx>>
+  /** Without a registry a value that names a schema id is unreadable. */
+  readonly writerSchemas?: WriterSchemas | undefined
+}
 
 /**
  * Decides what a record is, in this order: no valid envelope, no handler, unknown schema, undecodable.
  *
  * It never throws: whatever bytes stand on a topic, they have a place to go.
  */
-export function routeRecord<Tx>(
-  record: ConsumedRecord,
-  place: TopicPartition,
-  subscriptions: ReadonlyMap<string, Subscription<Tx>>,
-): Routed<Tx> {
+export function routeRecord<Tx>(record: ConsumedRecord, place: TopicPartition, router: Router<Tx>): Routed<Tx> {
   if (record.unreadable !== undefined)
     return { kind: 'unreadable', inboxId: recordId(place, record.offset), type: 'unknown', ...record.unreadable }
-  let envelope: Envelope
+  let envelope: Envelope | undefined
   try {
     refuseHeaderFlood(record)
-    envelope = fromHeaders(record.headers, record.value, record.timestampMs)
+    refuseSchemaHeader(record.headers)
+    if (router.writerSchemas === undefined || !isBare(record)) envelope = fromHeaders(record.headers, record.value, record.timestampMs)
   } catch (error) {
     return unreadable(recordId(place, record.offset), 'unknown', error)
   }
-  const id = inboxId(envelope.source, envelope.id)
-  const name = nameOfType(envelope.type)
-  if (name === undefined)
-    return unreadable(id, envelope.type, new ContractError('TYPE_INVALID', `"${envelope.type}" does not end in a version such as ".v1".`))
-  const subscription = subscriptions.get(name)
-  if (subscription === undefined) return { kind: 'unhandled', inboxId: id, name, envelope }
+  const id = envelope === undefined ? recordId(place, record.offset) : inboxId(envelope.source, envelope.id)
+  const type = envelope?.type ?? 'unknown'
   try {
-    return { kind: 'message', inboxId: id, subscription, message: decode(envelope, name, record, subscription) }
+    return routeValue(record, place, router, envelope, id)
   } catch (error) {
-    if (isTrunklineError(error, 'SCHEMA_UNKNOWN')) return { kind: 'unknown schema', inboxId: id, envelope, reason: error.message }
-    return unreadable(id, envelope.type, error)
+    if (!isTrunklineError(error, 'SCHEMA_UNKNOWN')) return unreadable(id, type, error)
+    return { kind: 'unknown schema', inboxId: id, type, id: envelope?.id ?? placeName(place, record.offset), reason: error.message }
   }
 }
 
-function decode<Tx>(envelope: Envelope, name: string, record: ConsumedRecord, subscription: Subscription<Tx>): Message {
-  if (envelope.data === null) {
+/** @param said what the record says about itself; `undefined` where only the schema of its value says anything */
+function routeValue<Tx>(
+  record: ConsumedRecord,
+  place: TopicPartition,
+  { subscriptions, writerSchemas }: Router<Tx>,
+  said: Envelope | undefined,
+  id: string,
+): Routed<Tx> {
+  const named = said === undefined ? undefined : versionedName(said.type)
+  // Nobody asks a registry for what nobody handles.
+  if (said !== undefined && named !== undefined && !subscriptions.has(named.name))
+    return { kind: 'unhandled', inboxId: id, name: named.name, envelope: said }
+
+  const schemaId = writerSchemas === undefined ? undefined : schemaIdIn(said === undefined ? record.value : said.data)
+  const writer = schemaId === undefined ? undefined : writerSchemas?.get(schemaId)
+  if (schemaId !== undefined && writer === undefined) return { kind: 'schema needed', schemaId }
+
+  const envelope = said ?? (writer === undefined ? undefined : bareEnvelope(record, place, writer))
+  const name = named?.name ?? writer?.name
+  if (envelope === undefined || name === undefined) throw typeInvalid(envelope?.type ?? 'unknown')
+  const subscription = subscriptions.get(name)
+  if (subscription === undefined) return { kind: 'unhandled', inboxId: id, name, envelope }
+  const { definition } = subscription.contract
+  const version = named?.version ?? (writer === undefined ? definition.version : writtenVersion(definition, writer).version)
+  return { kind: 'message', inboxId: id, subscription, message: decode(envelope, record, definition, { name, version, writer }) }
+}
+
+interface Written {
+  readonly name: string
+  readonly version: number
+  readonly writer: WriterSchema | undefined
+}
+
+function decode(envelope: Envelope, record: ConsumedRecord, definition: ContractDefinition, written: Written): Message {
+  const { name, version, writer } = written
+  const { data } = envelope
+  if (data === null) {
     throw new ContractError('VALUE_MISSING', `A ${envelope.type} without a value (a tombstone) has no data for its handler.`)
   }
   return {
     name,
-    type: envelope.type,
+    type: typeOf(name, version),
     id: envelope.id,
     source: envelope.source,
     time: new Date(envelope.time),
@@ -65,8 +110,13 @@ function decode<Tx>(envelope: Envelope, name: string, record: ConsumedRecord, su
     correlationId: envelope.correlationid,
     causationId: envelope.causationid,
     attributes: envelope.extensions,
-    data: decodePayload(subscription.contract.definition, envelope.data),
+    data: isJson(envelope, data) ? dataFromJson(definition, version, data) : decodePayload(definition, data, writer),
   }
+}
+
+/** A frame is believed before the content type: many producers write `application/json` whatever they send. */
+function isJson({ datacontenttype }: Envelope, data: Buffer): boolean {
+  return datacontenttype !== 'application/avro' && framingOf(data) === 'unknown' && isJsonType(datacontenttype)
 }
 
 function unreadable<Tx>(id: string, type: string, error: unknown): Routed<Tx> {
@@ -86,9 +136,19 @@ function refuseHeaderFlood({ headers }: ConsumedRecord): void {
 
 /** A record that says nothing about itself is known by where it stands. */
 function recordId(place: TopicPartition, offset: bigint): string {
-  return nameId(`record/${place.topic}/${place.partition}/${offset}`)
+  return nameId(`record/${placeName(place, offset)}`)
 }
 
-function nameOfType(type: string): string | undefined {
-  return /^(.+)\.v\d+$/.exec(type)?.[1]
+/** @returns `undefined` where the type does not end in a version: a foreign producer's own */
+function versionedName(type: string): { readonly name: string; readonly version: number } | undefined {
+  const [, name, version] = /^(.+)\.v([1-9]\d{0,5})$/.exec(type) ?? []
+  return name === undefined ? undefined : { name, version: Number(version) }
+}
+
+function typeInvalid(type: string): ContractError {
+  return new ContractError(
+    'TYPE_INVALID',
+    `"${printable(type)}" does not end in a version such as ".v1", and its value names no schema.`,
+    {},
+  )
 }

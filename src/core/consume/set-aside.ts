@@ -29,7 +29,7 @@ export async function parkUnknownSchema<Tx extends object>(
   record: ConsumedRecord,
   routed: Extract<Routed<Tx>, { kind: 'unknown schema' }>,
 ): Promise<void> {
-  const { inboxId, envelope, reason } = routed
+  const { inboxId, type, id, reason } = routed
   // Keeping locks the key by itself, after the claim.
   const kept = await applyOrKeep(parts, held, { record, inboxId, keyed: false }, async (tx, _, keep) => {
     await keep(tx, waiting(held, record, inboxId, 'SCHEMA_UNKNOWN', reason))
@@ -38,8 +38,8 @@ export async function parkUnknownSchema<Tx extends object>(
   if (kept === true) {
     parts.diagnostics.emit('delivery.parked', {
       group: held.group,
-      type: envelope.type,
-      id: envelope.id,
+      type,
+      id,
       state: 'waiting',
       reason: 'SCHEMA_UNKNOWN',
     })

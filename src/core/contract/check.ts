@@ -1,6 +1,9 @@
 import { nearest } from '../../foundation/options.ts'
 import type { AvroEnum, AvroField, AvroRecord, AvroType, AvroUnion } from './avro.ts'
 import { valueOfDefault } from './default-value.ts'
+import { compileRules } from './field-rules.ts'
+import { type Conversion, conversionOf } from './logical.ts'
+import { lookOfType, lookOfValue } from './look.ts'
 
 /**
  * Takes any value and returns it as its schema has it: fields in the schema's order, defaults filled in.
@@ -18,6 +21,10 @@ type Visit = (value: unknown, path: string[]) => unknown
 interface Compilation {
   readonly refuse: (path: readonly string[], problem: string, mend: string) => Error
   readonly records: Map<AvroRecord, Visit>
+  /** A value as an error may show it. */
+  readonly shown: (value: unknown) => string
+  /** How many records the value being checked is inside of. */
+  readonly depth: { records: number }
 }
 
 const INT_MIN = -(2 ** 31)
@@ -25,21 +32,40 @@ const INT_MAX = 2 ** 31 - 1
 /** What avsc 5.7.9 writes and reads exactly; below it silently turns the sign. */
 export const LONG_MIN = -(2 ** 52)
 export const LONG_MAX = 2 ** 53 - 2
-const FLOAT_MAX = 3.4028234663852886e38
-/** Deeper than any message that was meant; shallow enough for the stack. */
-const DEPTH_MAX = 64
+export const FLOAT_MAX = 3.4028234663852886e38
+/** Records in records: deeper than any message that was meant, shallow enough for the stack. */
+export const DEPTH_MAX = 64
 
 /** Builds the check of one schema, once. */
 export function compileCheck(type: AvroType, refuse: Refuse): Check {
   const compilation: Compilation = {
     refuse: (path, problem, mend) => refuse(path.join('.'), problem, mend),
     records: new Map(),
+    shown,
+    depth: { records: 0 },
   }
   const visit = compile(type, compilation)
-  return (value) => visit(value, [])
+  return (value) => {
+    compilation.depth.records = 0
+    return visit(value, [])
+  }
 }
 
 function compile(type: AvroType, compilation: Compilation): Visit {
+  const visit = compileType(type, compilation)
+  const rules = compileRules(type)
+  if (rules === undefined) return visit
+  return (value, path) => {
+    const accepted = visit(value, path)
+    const broken = rules.problemOf(accepted)
+    if (broken !== undefined) throw compilation.refuse(path, `${broken.problem}, got ${compilation.shown(value)}`, broken.mend)
+    return accepted
+  }
+}
+
+function compileType(type: AvroType, compilation: Compilation): Visit {
+  const conversion = conversionOf(type)
+  if (conversion !== undefined) return converted(conversion, compilation)
   switch (type.kind) {
     case 'null':
       return expecting(compilation, 'must be null', 'Send null', (value) => value === null)
@@ -72,7 +98,15 @@ function compile(type: AvroType, compilation: Compilation): Visit {
   }
 }
 
-function expecting({ refuse }: Compilation, problem: string, mend: string, fits: (value: unknown) => boolean): Visit {
+function converted({ accept, expected, mend }: Conversion, { refuse, shown }: Compilation): Visit {
+  return (value, path) => {
+    const accepted = accept(value)
+    if (accepted === undefined) throw refuse(path, `${expected}, got ${shown(value)}`, mend)
+    return accepted
+  }
+}
+
+function expecting({ refuse, shown }: Compilation, problem: string, mend: string, fits: (value: unknown) => boolean): Visit {
   return (value, path) => {
     if (!fits(value)) throw refuse(path, `${problem}, got ${shown(value)}`, mend)
     return value
@@ -83,7 +117,7 @@ function isFloat(value: unknown): boolean {
   return typeof value === 'number' && Math.abs(value) <= FLOAT_MAX
 }
 
-function wholeNumber({ refuse }: Compilation, min: number, max: number, range: string): Visit {
+function wholeNumber({ refuse, shown }: Compilation, min: number, max: number, range: string): Visit {
   return (value, path) => {
     if (typeof value !== 'number' || !Number.isInteger(value)) {
       throw refuse(path, `must be an integer, got ${shown(value)}`, 'Send a whole number; for money, minor units (1250)')
@@ -95,7 +129,7 @@ function wholeNumber({ refuse }: Compilation, min: number, max: number, range: s
   }
 }
 
-function text({ refuse }: Compilation): Visit {
+function text({ refuse, shown }: Compilation): Visit {
   return (value, path) => {
     if (typeof value !== 'string') throw refuse(path, `must be a text, got ${shown(value)}`, 'Send a string')
     if (/\p{Surrogate}/u.test(value)) {
@@ -105,7 +139,7 @@ function text({ refuse }: Compilation): Visit {
   }
 }
 
-function bytes({ refuse }: Compilation, size: number | undefined): Visit {
+function bytes({ refuse, shown }: Compilation, size: number | undefined): Visit {
   const expected = size === undefined ? 'bytes (a Uint8Array)' : `${size} bytes (a Uint8Array)`
   return (value, path) => {
     if (!(value instanceof Uint8Array) || (size !== undefined && value.length !== size)) {
@@ -116,7 +150,7 @@ function bytes({ refuse }: Compilation, size: number | undefined): Visit {
   }
 }
 
-function symbol(type: AvroEnum, { refuse }: Compilation): Visit {
+function symbol(type: AvroEnum, { refuse, shown }: Compilation): Visit {
   const symbols = new Set<unknown>(type.symbols)
   return (value, path) => {
     if (symbols.has(value)) return value
@@ -126,7 +160,7 @@ function symbol(type: AvroEnum, { refuse }: Compilation): Visit {
   }
 }
 
-function items(item: Visit, { refuse }: Compilation): Visit {
+function items(item: Visit, { refuse, shown }: Compilation): Visit {
   return (value, path) => {
     if (!Array.isArray(value)) throw refuse(path, `must be an array, got ${shown(value)}`, 'Send an array')
     const result: unknown[] = []
@@ -143,7 +177,11 @@ function entries(entry: Visit, compilation: Compilation): Visit {
   const key = text(compilation)
   return (value, path) => {
     if (!isPlainObject(value))
-      throw compilation.refuse(path, `must be an object, got ${shown(value)}`, 'Send a plain object (Object.fromEntries of a Map)')
+      throw compilation.refuse(
+        path,
+        `must be an object, got ${compilation.shown(value)}`,
+        'Send a plain object (Object.fromEntries of a Map)',
+      )
     const result: Record<string, unknown> = {}
     for (const name of Object.keys(value)) {
       path.push(name)
@@ -160,37 +198,14 @@ function entries(entry: Visit, compilation: Compilation): Visit {
 function branch(type: AvroUnion, compilation: Compilation): Visit {
   const nullable = type.branches.some((each) => each.kind === 'null')
   const others = type.branches.filter((each) => each.kind !== 'null')
-  const visits = others.map((each) => ({ fits: looksLike(each), visit: compile(each, compilation) }))
-  const only = visits.length === 1 ? visits[0]?.visit : undefined
+  const visits = new Map(others.map((each) => [lookOfType(each), compile(each, compilation)]))
+  const only = visits.size === 1 ? [...visits.values()][0] : undefined
   const expected = type.branches.map((each) => each.kind).join(' or ')
   return (value, path) => {
     if (nullable && value === null) return null
-    if (only !== undefined) return only(value, path)
-    const chosen = visits.find((each) => each.fits(value))
-    if (chosen === undefined) throw compilation.refuse(path, `must be ${expected}, got ${shown(value)}`, 'Send one of these')
-    return chosen.visit(value, path)
-  }
-}
-
-function looksLike(type: AvroType): (value: unknown) => boolean {
-  switch (type.kind) {
-    case 'boolean':
-      return (value) => typeof value === 'boolean'
-    case 'int':
-    case 'long':
-    case 'float':
-    case 'double':
-      return (value) => typeof value === 'number'
-    case 'string':
-    case 'enum':
-      return (value) => typeof value === 'string'
-    case 'bytes':
-    case 'fixed':
-      return (value) => value instanceof Uint8Array
-    case 'array':
-      return (value) => Array.isArray(value)
-    default:
-      return isPlainObject
+    const chosen = only ?? visits.get(lookOfValue(value))
+    if (chosen === undefined) throw compilation.refuse(path, `must be ${expected}, got ${compilation.shown(value)}`, 'Send one of these')
+    return chosen(value, path)
   }
 }
 
@@ -206,11 +221,11 @@ function record(type: AvroRecord, compilation: Compilation): Visit {
   const fields: FieldVisit[] = []
   const names = type.fields.map((field) => field.name)
   const known = new Set(names)
+  const { refuse, depth } = compilation
   const visit: Visit = (value, path) => {
     if (!isPlainObject(value))
-      throw compilation.refuse(path, `must be an object, got ${shown(value)}`, `Send an object with ${names.join(', ') || 'no fields'}`)
-    if (path.length > DEPTH_MAX)
-      throw compilation.refuse(path.slice(0, 3), `is nested deeper than ${DEPTH_MAX} levels`, 'Send a flatter message')
+      throw refuse(path, `must be an object, got ${compilation.shown(value)}`, `Send an object with ${names.join(', ') || 'no fields'}`)
+    if (++depth.records > DEPTH_MAX) throw refuse(path.slice(0, 3), `is nested deeper than ${DEPTH_MAX} records`, 'Send a flatter message')
     // Before the fields: "totl" explains why "total" is missing.
     for (const name of Object.keys(value)) if (!known.has(name)) throw unknownField(name, names, path, compilation)
     const result: Record<string, unknown> = {}
@@ -220,11 +235,15 @@ function record(type: AvroRecord, compilation: Compilation): Visit {
       result[name] = fieldValue === undefined ? leftOut(field, path, compilation) : fieldVisit(fieldValue, path)
       path.pop()
     }
+    depth.records--
     return result
   }
   // Known before its fields are compiled: a record may contain itself.
   compilation.records.set(type, visit)
-  for (const field of type.fields) fields.push({ name: field.name, field, visit: compile(field.type, compilation) })
+  // The records inside a tagged field are compiled for it alone: elsewhere their values may be shown.
+  const discreet: Compilation = compilation.shown === kindOf ? compilation : { ...compilation, records: new Map(), shown: kindOf }
+  for (const field of type.fields)
+    fields.push({ name: field.name, field, visit: compile(field.type, field.tags.length === 0 ? compilation : discreet) })
   return visit
 }
 
@@ -244,6 +263,12 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null || Object.prototype.toString.call(value) === '[object Object]'
+}
+
+/** What kind of value it is, of a field whose tags ask for discretion. */
+function kindOf(value: unknown): string {
+  if (typeof value === 'string') return `a text of ${value.length} characters`
+  return typeof value === 'object' || value === undefined ? shown(value) : `a ${typeof value}`
 }
 
 function shown(value: unknown): string {

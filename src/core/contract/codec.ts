@@ -1,10 +1,14 @@
 import { ConfigurationError, ContractError, messageOf } from '../../foundation/errors.ts'
-import { fingerprintIn, foreignFraming, framingOf, SINGLE_OBJECT_BYTES, singleObjectPrefix } from '../envelope/framing.ts'
+import { fingerprintIn, foreignFraming, framingOf, REGISTRY_BYTES, SINGLE_OBJECT_BYTES, singleObjectPrefix } from '../envelope/framing.ts'
 import type { AvroSchema } from './avro.ts'
 import { conform, versionOf } from './conform.ts'
 import { type ContractDefinition, type ContractVersion, typeOf } from './contract.ts'
 import { crc64Avro } from './fingerprint.ts'
-import { type AvscType, avscType } from './guarded-avro.ts'
+import { type AvscResolver, type AvscType, avscType, decodeAvro } from './guarded-avro.ts'
+import type { WriterSchema } from './registry.ts'
+import { whereUnreadable } from './unreadable.ts'
+import { convertData, upcasterFor } from './upcast.ts'
+import { writtenVersion } from './written-version.ts'
 
 /** A larger value is neither written nor looked into. */
 export const VALUE_BYTES_MAX = 1024 * 1024
@@ -13,12 +17,13 @@ const SLAB_BYTES = 64 * 1024
 /**
  * Encodes data that its contract's constructor made: single-object framing, then Avro.
  *
+ * @param framing what stands before the value instead, where a registry gave its schema an id
  * @throws ContractError `CONTRACT_VIOLATED` the data was changed since; `VALUE_TOO_LARGE`
  */
-export function encodePayload(definition: ContractDefinition, data: unknown): Buffer {
+export function encodePayload(definition: ContractDefinition, data: unknown, framing?: Buffer): Buffer {
   const { prefix, own } = codecOf(definition)
   try {
-    return slab.write(prefix, own.type, data)
+    return slab.write(framing ?? prefix, own.type, data)
   } catch (error) {
     // The check names the path, which avsc does not.
     conform(definition, data)
@@ -29,23 +34,28 @@ export function encodePayload(definition: ContractDefinition, data: unknown): Bu
 /**
  * Decodes a framed value, whichever version of the contract wrote it.
  *
+ * @param writer for a value in registry framing, the schema that its id stands for; without one it cannot be read
  * @returns data in the definition's own version
  * @throws ContractError `SCHEMA_UNKNOWN`: a version that this program does not have, another may;
  *   `FRAMING_UNKNOWN`, `PAYLOAD_UNREADABLE`, `SCHEMA_INCOMPATIBLE`, `VALUE_TOO_LARGE`: never readable
  */
-export function decodePayload(definition: ContractDefinition, value: Buffer): unknown {
+export function decodePayload(definition: ContractDefinition, value: Buffer, writer?: WriterSchema): unknown {
   if (value.length > VALUE_BYTES_MAX) throw tooLarge(value.length, typeOf(definition.name, definition.version))
-  if (framingOf(value) !== 'single-object') throw foreignFraming(value, definition.name)
-  const reader = readerOf(codecOf(definition), definition, value)
+  const framing = framingOf(value)
+  if (framing !== 'single-object' && (framing !== 'registry' || writer === undefined)) throw foreignFraming(value, definition.name)
+  const codec = codecOf(definition)
+  const reader =
+    writer === undefined ? readerOf(codec, definition, value) : readerOfVersion(codec, definition, writtenVersion(definition, writer))
+  const start = writer === undefined ? SINGLE_OBJECT_BYTES : REGISTRY_BYTES
   let read: { value: unknown; offset: number }
   try {
-    read = reader.type.decode(value, SINGLE_OBJECT_BYTES, reader.resolver)
+    read = decodeAvro(reader.type, value, start, reader.resolver)
   } catch (error) {
-    throw unreadable(definition, messageOf(error))
+    throw unreadable(definition, messageOf(error), whereUnreadable(reader.version.schema, value, start))
   }
-  if (read.offset < 0) throw unreadable(definition, 'the value ends too early')
+  if (read.offset < 0) throw unreadable(definition, 'the value ends too early', whereUnreadable(reader.version.schema, value, start))
   if (read.offset < value.length) throw unreadable(definition, `${value.length - read.offset} bytes are left over`)
-  return read.value
+  return reader.convert === undefined ? read.value : reader.convert(read.value)
 }
 
 /** @returns the CRC-64-AVRO fingerprint of the schema's canonical form */
@@ -63,13 +73,19 @@ interface Reader {
   readonly version: ContractVersion
   readonly prefix: Buffer
   readonly type: AvscType
-  readonly resolver: Parameters<AvscType['decode']>[2]
+  readonly resolver: AvscResolver | undefined
+  /** From the version that `type` reads to the definition's own; only where the contract has an upcaster. */
+  readonly convert?: (data: unknown) => unknown
 }
 
 interface Codec {
   readonly prefix: Buffer
   readonly own: Reader
-  readonly readers: Map<ContractVersion, Reader | ContractError>
+  readonly low: number
+  readonly high: number
+  readonly written: readonly { readonly low: number; readonly high: number; readonly version: ContractVersion }[]
+  /** Weak: foreign schemas are let go when the registry's cache lets them go. */
+  readonly readers: WeakMap<ContractVersion, Reader | ContractError>
 }
 
 const codecs = new WeakMap<ContractDefinition, Codec>()
@@ -87,30 +103,54 @@ function codecOf(definition: ContractDefinition): Codec {
     )
   }
   const prefix = singleObjectPrefix(fingerprint)
-  const own: Reader = { version, prefix, type, resolver: undefined }
-  const codec: Codec = { prefix, own, readers: new Map([[version, own]]) }
+  // A resolver for its own version too: resolvers are all of one shape, types are not, and where many schemas are in use that
+  // is what the compiler sees: 0.90 µs against 1.20 µs for a small event (bench/codec.ts).
+  const own: Reader = { version, prefix, type, resolver: type.createResolver(type) }
+  const written = definition.versions.map((each) => ({ ...fingerprintWords(singleObjectPrefix(each.fingerprint)), version: each }))
+  const codec: Codec = { prefix, own, ...fingerprintWords(prefix), written, readers: new WeakMap([[version, own]]) }
   codecs.set(definition, codec)
   return codec
 }
 
 function readerOf(codec: Codec, definition: ContractDefinition, value: Buffer): Reader {
-  if (value.compare(codec.prefix, 0, SINGLE_OBJECT_BYTES, 0, SINGLE_OBJECT_BYTES) === 0) return codec.own
-  const fingerprint = fingerprintIn(value)
-  const version = definition.versions.find((each) => each.fingerprint === fingerprint)
+  const { low, high } = codec
+  // Most values are of the own version. Two numbers: a bigint and its digits cost more than a small message.
+  if (value.readUInt32LE(2) === low && value.readUInt32LE(6) === high) return codec.own
+  const version = codec.written.find((each) => value.readUInt32LE(2) === each.low && value.readUInt32LE(6) === each.high)?.version
   if (version === undefined) {
+    const fingerprint = fingerprintIn(value)
     throw new ContractError(
       'SCHEMA_UNKNOWN',
       `A value of ${definition.name} was written with the schema ${fingerprint}, which is none of the ${definition.versions.length} versions known here. Deploy a build that has its schema file.`,
       { name: definition.name, fingerprint },
     )
   }
+  return readerOfVersion(codec, definition, version)
+}
+
+/** The two halves of a fingerprint, as they stand in a value. */
+function fingerprintWords(prefix: Buffer): { readonly low: number; readonly high: number } {
+  return { low: prefix.readUInt32LE(2), high: prefix.readUInt32LE(6) }
+}
+
+function readerOfVersion(codec: Codec, definition: ContractDefinition, version: ContractVersion): Reader {
   let reader = codec.readers.get(version)
   if (reader === undefined) {
-    reader = resolvingReader(codec, definition, version)
+    reader = upcastingReader(definition, version) ?? resolvingReader(codec, definition, version)
     codec.readers.set(version, reader)
   }
   if (reader instanceof ContractError) throw reader
   return reader
+}
+
+/** Reads an old version as the one that an upcaster takes, which may itself need one. */
+function upcastingReader(definition: ContractDefinition, version: ContractVersion): Reader | undefined {
+  const upcaster = upcasterFor(definition, version.version)
+  if (upcaster === undefined) return undefined
+  const { from } = upcaster
+  const known = from.versions.find((each) => each.fingerprint === version.fingerprint) ?? version
+  const { convert = (data) => data, ...reader } = readerOfVersion(codecOf(from), from, known)
+  return { ...reader, convert: (data) => convertData(definition, upcaster, convert(data)) }
 }
 
 /** A pair that cannot be resolved is remembered as its error: finding it out again costs more than a message. */
@@ -168,11 +208,12 @@ function tooLarge(bytes: number, type: string): ContractError {
   )
 }
 
-function unreadable(definition: ContractDefinition, reason: string): ContractError {
+function unreadable(definition: ContractDefinition, reason: string, path?: string): ContractError {
+  const place = path === undefined || path === '' ? '' : ` at "${path}"`
   return new ContractError(
     'PAYLOAD_UNREADABLE',
-    `A value of ${definition.name} cannot be decoded: ${reason}. Its producer's encoder is at fault, or the bytes were damaged.`,
-    { name: definition.name },
+    `A value of ${definition.name} cannot be decoded${place}: ${reason}. Its producer's encoder is at fault, or the bytes were damaged.`,
+    { name: definition.name, ...(path === undefined ? {} : { path }) },
   )
 }
 

@@ -1,6 +1,7 @@
 import { ConfigurationError, ContractError } from '../../foundation/errors.ts'
 import type { AvroRecord, AvroSchema } from './avro.ts'
 import { type Check, compileCheck } from './check.ts'
+import { isKeyType } from './look.ts'
 import { parseStandalone } from './schema-parser.ts'
 
 interface Versioned {
@@ -61,8 +62,8 @@ function withKey(check: Check, schema: AvroRecord, definition: Definition, type:
   const key = definition.key
   if (key === null) return check
   const field = schema.fields.find((each) => each.name === key)
-  if (field === undefined || !['string', 'int', 'long'].includes(field.type.kind)) {
-    throw invalid(definition, `its key "${key}" is not a field of type string, int or long`)
+  if (field === undefined || !isKeyType(field.type)) {
+    throw invalid(definition, `its key "${key}" is not a field of type string, int or long, and no timestamp-millis`)
   }
   if (field.type.kind !== 'string') return check
   return (value) => {

@@ -1,6 +1,11 @@
 import type { AvroSchema } from './avro.ts'
 import { conform, fieldOf } from './conform.ts'
 
+// What generated code is written in.
+export { z } from 'zod'
+export { requireFormat } from './generated-format.ts'
+export { avro } from './zod-types.ts'
+
 /** What happened, please do, or the answer to a command. */
 export type MessageKind = 'event' | 'command' | 'reply'
 
@@ -30,6 +35,15 @@ export interface ContractDefinition {
   readonly replyContracts?: () => readonly AnyContract[]
   /** Every released version, so that older and newer writers can be read. */
   readonly versions: readonly ContractVersion[]
+  /** By rising version; set by `upcast`, never by generated code. */
+  readonly upcasters?: readonly Upcaster[]
+}
+
+/** Makes data of the definition's own version from what an older one says, where Avro's rules cannot. */
+export interface Upcaster {
+  /** What was written in this version, or in one before it, is read as this version and then converted. */
+  readonly from: ContractDefinition
+  readonly convert: (data: unknown) => unknown
 }
 
 /** A message that was checked against its contract and not yet published. */

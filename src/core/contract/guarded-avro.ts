@@ -1,22 +1,61 @@
-import { isUtf8 } from 'node:buffer'
 import avsc from 'avsc'
-import type { AvroSchema } from './avro.ts'
-import { LONG_MAX, LONG_MIN } from './check.ts'
+import { meaningOf } from './annotations.ts'
+import { type AvroPrimitiveName, type AvroSchema, isJsonObject, isPrimitiveName } from './avro.ts'
+import { DEPTH_MAX } from './check.ts'
+import {
+  convertingMethods,
+  type Internals,
+  inherited,
+  meanings,
+  type Readable,
+  type Skippable,
+  type Walk,
+  type Writable,
+} from './converting.ts'
+import { checkGuard } from './guard-check.ts'
+import { GUARDED_PRIMITIVES } from './guarded-primitives.ts'
+import { type Conversion, conversionOf, type Meaning } from './logical.ts'
+import { kindOfName, type Look, lookOfType, lookOfValue } from './look.ts'
+import { blockCount, checkEnd, readLong, readText, skipBlocks, type Tap } from './tap.ts'
 
 /**
- * The only place that touches avsc. Bare, version 5.7.9 hangs or dies on values of 5 to 12 bytes, and silently
+ * The only place that touches avsc, with `guarded-primitives.ts` beside it. Bare, version 5.7.9 hangs or dies on values of 5 to 12 bytes, and silently
  * changes some longs, enums and texts. Every type is therefore built here, from readers and writers that keep to
- * what the bytes can hold. They use avsc's internals (`_read`, `_skip`, `_write`, `Tap`), hence the exact pin; the
- * corpus of hostile values in the tests is what notices a change.
+ * what the bytes can hold. They use avsc's internals (`_read`, `_skip`, `_write`, `_update`), hence the exact pin, and
+ * the check of the guard before the first type is built.
  */
 export type AvscType = avsc.Type
+/** Reads what another schema wrote. */
+export type AvscResolver = ReturnType<AvscType['createResolver']>
+
+let isChecked = false
 
 /**
  * Builds the reader and writer of one schema that refers to nothing outside itself.
  *
  * @throws Error the schema is one that avsc refuses
+ * @throws ConfigurationError `AVSC_CHANGED`: the installed avsc is not the one that this guard was made for
  */
 export function avscType(schema: AvroSchema): AvscType {
+  if (!isChecked) checkGuard({ build, decode: decodeAvro })
+  isChecked = true
+  return build(schema)
+}
+
+/**
+ * Decodes the value that begins at `start`.
+ *
+ * @returns the value, and where it ends; -1 where the bytes end before it does
+ * @throws Error the bytes are no value of the type
+ */
+export function decodeAvro(type: AvscType, bytes: Buffer, start: number, resolver?: AvscResolver): { value: unknown; offset: number } {
+  // A value before this one may have failed somewhere deep.
+  depth = 0
+  return type.decode(bytes, start, resolver)
+}
+
+function build(schema: AvroSchema): AvscType {
+  buildsRecursive = isRecursive(schema, [])
   // avsc wants a mutable schema and does not change it.
   return avsc.Type.forSchema(schema as avsc.Schema, {
     wrapUnions: 'never',
@@ -26,131 +65,46 @@ export function avscType(schema: AvroSchema): AvscType {
   })
 }
 
-/** What avsc reads from: an overflow moves `pos` past the end and is noticed when all is read. */
-interface Tap {
-  readonly buf: Buffer
-  pos: number
-  readLong(): number
-  writeLong(value: number): void
-  writeString(value: string): void
-  skipString(): void
-}
-
-interface Readable {
-  _read(tap: Tap): unknown
-}
-
-interface Skippable {
-  _skip(tap: Tap): void
+function isRecursive(part: unknown, around: readonly unknown[]): boolean {
+  if (typeof part === 'string') return around.includes(part)
+  if (Array.isArray(part)) return part.some((each) => isRecursive(each, around))
+  if (!isJsonObject(part)) return false
+  const inside = part['type'] === 'record' ? [...around, part['name']] : around
+  // Names are full, because the schema was written by `toSchema`; where they are not, counting is the safe side.
+  const short = inside.map((name) => String(name).split('.').at(-1))
+  return [part['type'], part['items'], part['values'], part['fields']].some((each) => isRecursive(each, [...inside, ...short]))
 }
 
 function guarded(schema: avsc.Schema, options: avsc.ForSchemaOptions): avsc.Type | undefined {
-  const name = typeof schema === 'object' && !Array.isArray(schema) && 'type' in schema ? schema.type : schema
+  if (Array.isArray(schema)) return guardedUnion(schema, options)
+  const attributes: Attributes = typeof schema === 'object' ? Object.fromEntries(Object.entries(schema)) : { type: schema }
+  const name = String(attributes['type'])
   switch (name) {
-    case 'int':
-      return INT
-    case 'long':
-      return LONG
-    case 'float':
-      return FLOAT
-    case 'double':
-      return DOUBLE
-    case 'string':
-      return STRING
-    case 'bytes':
-      return BYTES
     case 'array':
       return new GuardedArray(schema, options)
     case 'map':
       return new GuardedMap(schema, options)
     case 'enum':
       return new GuardedEnum(schema, options)
+    case 'record':
+      return new GuardedRecord(schema, options)
+    case 'fixed':
+      return guardedFixed(schema, attributes, options)
     default:
-      return undefined
+      return isPrimitiveName(name) ? guardedPrimitive(name, attributes) : undefined
   }
 }
 
-/** avsc reads any varint as an int, even one that is NaN. */
-class GuardedInt extends avsc.types.IntType {
-  _read(tap: Tap): number {
-    const value = tap.readLong()
-    if (value !== (value | 0)) throw new Error('an int is out of range')
-    return value
-  }
-}
-
-/** avsc turns the sign of everything below -2^52; a range check alone does not see it. */
-function readLong(tap: Tap): number {
-  const sign = (tap.buf[tap.pos] ?? 0) & 1
-  const value = tap.readLong()
-  if (!(value >= LONG_MIN && value <= LONG_MAX) || (value < 0 ? 1 : 0) !== sign)
-    throw new Error('a long is out of the range of JavaScript numbers')
-  return value
-}
-
-class GuardedLong extends avsc.types.LongType {
-  _read(tap: Tap): number {
-    return readLong(tap)
-  }
-
-  _write(tap: Tap, value: number): void {
-    if (!Number.isInteger(value) || value < LONG_MIN || value > LONG_MAX)
-      throw new Error('a long is out of the range of JavaScript numbers')
-    tap.writeLong(value)
-  }
-}
-
-/** A long that is read as a floating-point number takes the same way as any other long. */
-function readsLong(resolver: Readable, writer: avsc.Type): boolean {
-  if (writer.typeName !== 'long') return false
-  resolver._read = readLong
-  return true
-}
-
-class GuardedFloat extends avsc.types.FloatType {
-  _update(resolver: Readable, writer: avsc.Type): void {
-    if (!readsLong(resolver, writer)) Reflect.apply(Reflect.get(avsc.types.FloatType.prototype, '_update'), this, [resolver, writer])
-  }
-}
-
-class GuardedDouble extends avsc.types.DoubleType {
-  _update(resolver: Readable, writer: avsc.Type): void {
-    if (!readsLong(resolver, writer)) Reflect.apply(Reflect.get(avsc.types.DoubleType.prototype, '_update'), this, [resolver, writer])
-  }
-}
-
-/** @returns where the text or the bytes at `tap.pos` begin; `tap.pos` is then their end */
-function enter(tap: Tap): number {
-  const length = tap.readLong()
-  const start = tap.pos
-  tap.pos = start + within(tap, length)
-  return start
-}
-
-/** avsc puts U+FFFD where the bytes are no UTF-8, so that two different texts become one. */
-function readText(tap: Tap): string {
-  const start = enter(tap)
-  const text = tap.buf.toString('utf8', start, tap.pos)
-  if (text.includes('\uFFFD') && !isUtf8(tap.buf.subarray(start, tap.pos))) throw new Error('a text is not UTF-8')
-  return text
-}
-
-class GuardedString extends avsc.types.StringType {
-  _read(tap: Tap): string {
-    return readText(tap)
-  }
-}
-
-/** A length that is NaN leaves avsc's pool of memory broken for every later value of the process. */
-class GuardedBytes extends avsc.types.BytesType {
-  _read(tap: Tap): Buffer {
-    const start = enter(tap)
-    return Buffer.from(tap.buf.subarray(start, tap.pos))
-  }
-}
+type Attributes = Readonly<Record<string, unknown>>
 
 /** avsc looks symbols up in a plain object, where `toString` is found and written as the first symbol. */
 class GuardedEnum extends avsc.types.EnumType {
+  _read(this: { readonly symbols: readonly string[] }, tap: Tap): string {
+    const symbol = this.symbols[readLong(tap)]
+    if (symbol === undefined) throw new Error('not the number of a symbol of its enum')
+    return symbol
+  }
+
   _write(tap: Tap, value: unknown): void {
     const index = typeof value === 'string' ? this.symbols.indexOf(value) : -1
     if (index < 0) throw new Error('not a symbol of its enum')
@@ -158,55 +112,57 @@ class GuardedEnum extends avsc.types.EnumType {
   }
 }
 
-const INT = new GuardedInt()
-const LONG = new GuardedLong()
-const FLOAT = new GuardedFloat()
-const DOUBLE = new GuardedDouble()
-const STRING = new GuardedString()
-const BYTES = new GuardedBytes()
+function guardedPrimitive(kind: AvroPrimitiveName, attributes: Attributes): avsc.Type | undefined {
+  const base = GUARDED_PRIMITIVES[kind]
+  const meaning = meaningOf({ kind }, attributes)
+  const conversion = conversionOf(meaning)
+  return base === undefined || conversion === undefined ? base : converted(base, conversion, meaning)
+}
+
+function guardedFixed(schema: avsc.Schema, attributes: Attributes, options: avsc.ForSchemaOptions): avsc.Type {
+  const base = new avsc.types.FixedType(schema, options)
+  const meaning = meaningOf({ kind: 'fixed', size: base.size }, attributes)
+  const conversion = conversionOf(meaning)
+  if (conversion === undefined) return base
+  const type = converted(base, conversion, meaning)
+  // The base has registered itself under its name, by which later fields refer to it.
+  if (base.name !== undefined) options.registry[base.name] = type
+  return type
+}
 
 /**
- * The items that the next block holds; 0 at the end.
- *
- * Each takes a byte at least, so there cannot be more of them than bytes. avsc believes the count: it allocates
- * for it (heap exhausted, not catchable) or walks it (2^62 steps).
+ * A type whose values stand for others. It is the base with other methods: avsc's own logical types would be asked
+ * which branch of a union a value belongs to, one after the other, and cannot read what another logical type wrote.
  */
-function blockCount(tap: Tap): number {
-  const count = tap.readLong()
-  // A negative count is followed by the size of the block in bytes, which only skipping needs.
-  if (count < 0) blockSize(tap)
-  return within(tap, Math.abs(count))
+function converted(base: avsc.Type, conversion: Conversion, meaning: Meaning): avsc.Type {
+  const methods = convertingMethods(base, conversion, meaning)
+  const type: avsc.Type = Object.create(base, Object.getOwnPropertyDescriptors(methods))
+  meanings.set(type, meaning)
+  return Object.freeze(type)
 }
 
-function blockSize(tap: Tap): number {
-  return within(tap, tap.readLong())
-}
-
-/** The comparison is negated, so that NaN fails too. */
-function within(tap: Tap, count: number): number {
-  if (!(count >= 0 && count <= tap.buf.length - tap.pos)) throw new Error('a length or count announces more than the value holds')
-  return count
-}
-
-function checkProgress(tap: Tap, before: number): void {
-  if (!(tap.pos > before && tap.pos <= tap.buf.length)) throw new Error('the value ends inside a list or map')
-}
-
-/** A block with a negative count says its size in bytes; the others are walked item by item. */
-function skipBlocks(tap: Tap, skipItem: () => void): void {
-  for (;;) {
-    const count = tap.readLong()
-    if (count === 0) return
-    if (count < 0) {
-      tap.pos += blockSize(tap)
-      continue
+/** avsc chooses a branch by the type's bytes, and would take a Date for a record. */
+function guardedUnion(schema: avsc.Schema, options: avsc.ForSchemaOptions): avsc.Type {
+  let looks: readonly Look[] = []
+  let writers: readonly Writable[] = []
+  class GuardedUnion extends avsc.types.UnwrappedUnionType {
+    _write(tap: Tap, value: unknown): void {
+      const index = looks.indexOf(lookOfValue(value))
+      if (index < 0) throw new Error('not a value of any branch')
+      tap.writeLong(index)
+      if (value !== null) writers[index]?._write(tap, value)
     }
-    for (let left = within(tap, count); left > 0; left--) {
-      const before = tap.pos
-      skipItem()
-      checkProgress(tap, before)
+
+    /** Of a default, once from its JSON, which is the first branch's (wrap: 2), and then for each message. */
+    _copy(value: unknown, options?: { readonly wrap?: number }): unknown {
+      return writers[options?.wrap === 2 ? 0 : looks.indexOf(lookOfValue(value))]?._copy(value, options)
     }
   }
+  const union = new GuardedUnion(schema, options)
+  // avsc's types have these methods and do not declare them.
+  writers = union.types as unknown as readonly Writable[]
+  looks = union.types.map((type) => lookOfType(meanings.get(type) ?? { kind: kindOfName(type.typeName) }))
+  return union
 }
 
 /** `_read` runs on the type and, with another version's writer, on its resolver: both have `itemsType`. */
@@ -215,9 +171,8 @@ class GuardedArray extends avsc.types.ArrayType {
     const items: unknown[] = []
     for (let left = blockCount(tap); left > 0; left = blockCount(tap)) {
       for (; left > 0; left--) {
-        const before = tap.pos
         items.push(this.itemsType._read(tap))
-        checkProgress(tap, before)
+        checkEnd(tap)
       }
     }
     return items
@@ -233,12 +188,11 @@ class GuardedMap extends avsc.types.MapType {
     const entries: Record<string, unknown> = {}
     for (let left = blockCount(tap); left > 0; left = blockCount(tap)) {
       for (; left > 0; left--) {
-        const before = tap.pos
         const key = readText(tap)
         // It would set the object's prototype.
         if (key === '__proto__') throw new Error('a map has the key "__proto__"')
         entries[key] = this.valuesType._read(tap)
-        checkProgress(tap, before)
+        checkEnd(tap)
       }
     }
     return entries
@@ -249,5 +203,50 @@ class GuardedMap extends avsc.types.MapType {
       tap.skipString()
       this.valuesType._skip(tap)
     })
+  }
+}
+
+/** Records that the value being decoded is inside of. Decoding does not wait for anything, so one is enough. */
+let depth = 0
+
+/** Types that may contain themselves; the depth of all others is that of their schema, and counting it costs 5 %. */
+const recursive = new WeakSet<object>()
+let buildsRecursive = false
+
+/** Whatever is nested without end is nested through records. */
+function limited(type: object, walk: Walk): Walk {
+  if (!recursive.has(type)) return walk
+  return (tap, lazy) => {
+    if (++depth > DEPTH_MAX) throw new Error(`records are nested deeper than ${DEPTH_MAX}`)
+    const value = walk(tap, lazy)
+    depth--
+    return value
+  }
+}
+
+const RECORD = avsc.types.RecordType.prototype
+
+class GuardedRecord extends avsc.types.RecordType {
+  _createReader(): Walk {
+    if (buildsRecursive) recursive.add(this)
+    return limited(this, inherited(RECORD, '_createReader', this, []) as Walk)
+  }
+
+  _createSkipper(): Walk {
+    return limited(this, inherited(RECORD, '_createSkipper', this, []) as Walk)
+  }
+
+  _update(resolver: Internals, writer: Internals, options: unknown): void {
+    inherited(RECORD, '_update', this, [resolver, writer, options])
+    if (resolver._read !== null) resolver._read = limited(this, resolver._read)
+  }
+
+  /** avsc gives the default of a number to every message, and here it may be a Date. */
+  _createConstructor(...options: unknown[]): unknown {
+    const fresh = (field: avsc.types.Field): avsc.types.Field =>
+      Object.create(field, { defaultValue: { value: () => new Date(field.defaultValue()) } })
+    const fields = this.fields.map((field) => (field.defaultValue() instanceof Date ? fresh(field) : field))
+    Reflect.set(this, 'fields', Object.freeze(fields))
+    return inherited(RECORD, '_createConstructor', this, options)
   }
 }

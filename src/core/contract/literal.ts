@@ -24,6 +24,17 @@ export function literal(value: unknown, indent: number, before: number): string 
   return lines.length === 0 ? flat : `{\n${lines.join('\n')}\n${end}}`
 }
 
+/** Any value of a message as TypeScript, on one line. */
+export function valueText(value: unknown): string {
+  if (typeof value === 'bigint') return `${value}n`
+  if (value instanceof Date) return `new Date(${quoted(value.toISOString())})`
+  if (value instanceof Uint8Array) return `Uint8Array.of(${value.join(', ')})`
+  if (Array.isArray(value)) return `[${value.map(valueText).join(', ')}]`
+  if (typeof value !== 'object' || value === null) return flatLiteral(value)
+  const parts = entriesOf(value).map(([name, item]) => `${propertyName(name)}: ${valueText(item)}`)
+  return parts.length === 0 ? '{}' : `{ ${parts.join(', ')} }`
+}
+
 /** A text in single quotes, or in double quotes where that saves escapes. */
 export function quoted(text: string): string {
   const double = JSON.stringify(text)

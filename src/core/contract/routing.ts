@@ -1,6 +1,7 @@
 import { nearest } from '../../foundation/options.ts'
 import { type AvroNamed, isJsonObject, schemaError } from './avro.ts'
 import type { MessageKind } from './contract.ts'
+import { isKeyType } from './look.ts'
 
 /** Where a message goes: the "trunkline" attribute of its schema, which Avro ignores. */
 export interface Routing {
@@ -72,8 +73,13 @@ function keyIn(key: unknown, type: AvroNamed, file: string): string | null {
       at,
       `there is no field "${key}" (did you mean "${nearest(key, names) ?? names.join('", "')}"?). Name one of its fields, or null.`,
     )
-  if (field.type.kind === 'string' || field.type.kind === 'int' || field.type.kind === 'long') return key
-  throw schemaError(file, at, `the key "${key}" is of type ${field.type.kind}. A key is a string, an int or a long, and not null.`)
+  if (isKeyType(field.type)) return key
+  const logical = 'logical' in field.type ? field.type.logical?.name : undefined
+  throw schemaError(
+    file,
+    at,
+    `the key "${key}" is of type ${logical ?? field.type.kind}. A key is a string, an int or a long, and not null.`,
+  )
 }
 
 function repliesOf(replies: unknown, kind: MessageKind, file: string): readonly string[] {

@@ -135,7 +135,7 @@ class Linker {
     this.#open.push(draft)
     const type = parseSchema(draft.json, {
       where: draft.file,
-      resolve: (name) => this.#resolve(name, draft),
+      resolve: (name, pointer) => this.#resolve(name, draft, pointer),
       owns: (name) => this.#drafts.some((each) => each.name === name),
     })
     this.#open.pop()
@@ -145,21 +145,34 @@ class Linker {
     return type
   }
 
-  /** A reference means the highest version unless it says `Name.vN`. */
-  #resolve(reference: string, from: Draft): AvroNamed | undefined {
+  /**
+   * A reference names its version, `Name.vN`, or means the only one. Were it to mean the highest, a new file would change
+   * the bytes and the fingerprint of released messages that refer to the old one, and nothing could read those any more.
+   */
+  #resolve(reference: string, from: Draft, pointer: string): AvroNamed | undefined {
     const [, name = reference, version] = /^(.+)\.v([1-9]\d*)$/.exec(reference) ?? []
     const versions = this.#drafts.filter((draft) => draft.name === name)
-    const draft = version === undefined ? versions.at(-1) : versions.find((each) => each.version === Number(version))
+    if (version === undefined && versions.length > 1) throw unpinned(reference, versions, from, pointer)
+    const draft = version === undefined ? versions[0] : versions.find((each) => each.version === Number(version))
     if (draft !== undefined) return this.#typeOf(draft)
     const near = nearest(reference, [...new Set(this.#drafts.map((each) => each.name))])
     if (near === undefined && versions.length === 0) return undefined
     const hint = versions.length > 0 ? `its versions are ${versions.map((each) => each.version).join(', ')}` : `did you mean "${near}"?`
     throw schemaError(
       from.file,
-      '',
+      pointer,
       `it refers to "${reference}", which no schema file defines (${hint}). Correct the name, or add the file.`,
     )
   }
+}
+
+function unpinned(name: string, versions: readonly Draft[], from: Draft, pointer: string): ConfigurationError {
+  const [first, ...others] = versions.map((each) => `v${each.version}`)
+  return schemaError(
+    from.file,
+    pointer,
+    `"${name}" has the versions ${[first, ...others].join(', ')}, and a reference must say which. Write "${name}.${first}", which is what it meant while there was no other (bytes and fingerprint stay), or, in a file that is not released yet, a newer one.`,
+  )
 }
 
 /** The last judge of a schema is the library that will encode with it. */

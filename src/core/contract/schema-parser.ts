@@ -1,29 +1,13 @@
 import type { ConfigurationError } from '../../foundation/errors.ts'
 import { nearest } from '../../foundation/options.ts'
+import { annotate, annotateField, fixedDecimal, tagsOf } from './annotations.ts'
 import type { AvroEnum, AvroField, AvroFixed, AvroNamed, AvroRecord, AvroSchema, AvroType, AvroUnion, SchemaSource } from './avro.ts'
 import { isJsonObject, isPrimitiveName, isZeroWidth, PRIMITIVES, schemaError } from './avro.ts'
 import { defaultProblem } from './default-value.ts'
+import { type Look, lookOfType } from './look.ts'
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 const FULL_NAME = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/
-
-/** JavaScript has one number, one text and one object: a union of two that look alike cannot be told apart. */
-const LOOKS: Readonly<Record<AvroType['kind'], string>> = {
-  null: 'null',
-  boolean: 'boolean',
-  int: 'number',
-  long: 'number',
-  float: 'number',
-  double: 'number',
-  string: 'string',
-  enum: 'string',
-  bytes: 'bytes',
-  fixed: 'bytes',
-  array: 'array',
-  map: 'object',
-  record: 'object',
-  union: 'union',
-}
 
 /**
  * Understands one Avro schema.
@@ -65,13 +49,9 @@ class SchemaParser {
     if (typeof schema === 'string') return this.#reference(schema, pointer, namespace)
     if (Array.isArray(schema)) return this.#union(schema, pointer, namespace)
     if (!isJsonObject(schema)) throw this.#error(pointer, 'a schema is a name, a list of branches, or an object with "type".')
-    if (schema['logicalType'] !== undefined) {
-      throw this.#error(
-        `${pointer}/logicalType`,
-        'logical types are not supported yet. Remove the attribute and say in "doc" what the number means.',
-      )
-    }
-    return this.#complex(schema, pointer, namespace)
+    const type = this.#complex(schema, pointer, namespace)
+    // What is said beside a record, an enum or a fixed is about its definition; what is said beside a name, about a use.
+    return annotate(type, schema, this.#refuser(pointer))
   }
 
   #complex(schema: Record<string, unknown>, pointer: string, namespace: string): AvroType {
@@ -99,7 +79,7 @@ class SchemaParser {
   #reference(name: string, pointer: string, namespace: string): AvroType {
     if (isPrimitiveName(name)) return { kind: name }
     const full = name.includes('.') || namespace === '' ? name : `${namespace}.${name}`
-    const found = this.#named.get(full) ?? this.#source.resolve(full)
+    const found = this.#named.get(full) ?? this.#source.resolve(full, pointer)
     if (found !== undefined) return found
     const near = nearest(name, [...PRIMITIVES, ...this.#named.keys()])
     const hint = near === undefined ? '' : ` (did you mean "${near}"?)`
@@ -112,17 +92,19 @@ class SchemaParser {
   #union(branches: readonly unknown[], pointer: string, namespace: string): AvroUnion {
     const parsed = branches.map((branch, index) => this.#parse(branch, `${pointer}/${index}`, namespace))
     if (parsed.length === 0) throw this.#error(pointer, 'a union needs at least one branch.')
-    const looks = new Map<string, AvroType>()
+    // JavaScript has one number, one text and one object: a union of two that look alike cannot be told apart.
+    const looks = new Map<Look, AvroType>()
     parsed.forEach((branch, index) => {
       if (branch.kind === 'union')
         throw this.#error(`${pointer}/${index}`, 'a union cannot stand directly in a union. Write its branches here.')
-      const twin = looks.get(LOOKS[branch.kind])
+      const look = lookOfType(branch)
+      const twin = looks.get(look)
       if (twin !== undefined)
         throw this.#error(
           `${pointer}/${index}`,
           `${branch.kind} cannot be told from ${twin.kind} in JavaScript. Keep one of them, or wrap them in records with a field of their own.`,
         )
-      looks.set(LOOKS[branch.kind], branch)
+      looks.set(look, branch)
     })
     return { kind: 'union', branches: parsed }
   }
@@ -142,7 +124,8 @@ class SchemaParser {
     const size = schema['size']
     if (typeof size !== 'number' || !Number.isInteger(size) || size < 1)
       throw this.#error(`${pointer}/size`, '"size" is a number of bytes, at least 1.')
-    return this.#define({ kind: 'fixed', ...this.#head(schema, pointer, namespace), size }, pointer)
+    const logical = fixedDecimal(schema, size, this.#refuser(pointer))
+    return this.#define({ kind: 'fixed', ...this.#head(schema, pointer, namespace), size, ...logical }, pointer)
   }
 
   #record(schema: Record<string, unknown>, pointer: string, namespace: string): AvroRecord {
@@ -164,11 +147,13 @@ class SchemaParser {
   #field(field: unknown, pointer: string, namespace: string): AvroField {
     if (!isJsonObject(field)) throw this.#error(pointer, 'a field is an object with "name" and "type".')
     const name = this.#checkName(field['name'], `${pointer}/name`)
-    const type = this.#parse(field['type'], `${pointer}/type`, namespace)
+    const refuse = this.#refuser(pointer)
+    const type = annotateField(this.#parse(field['type'], `${pointer}/type`, namespace), field, refuse)
     const fallback = field['default']
     const problem = fallback === undefined ? undefined : defaultProblem(type, fallback)
     if (problem !== undefined) throw this.#error(`${pointer}/default`, problem)
-    return { name, doc: text(field['doc']), aliases: this.#texts(field['aliases'] ?? [], `${pointer}/aliases`), type, default: fallback }
+    const aliases = this.#texts(field['aliases'] ?? [], `${pointer}/aliases`)
+    return { name, doc: text(field['doc']), aliases, type, default: fallback, tags: tagsOf(field, refuse) }
   }
 
   #head(schema: Record<string, unknown>, pointer: string, namespace: string): Pick<AvroNamed, 'name' | 'doc' | 'aliases'> {
@@ -208,6 +193,10 @@ class SchemaParser {
   #texts(value: unknown, pointer: string): string[] {
     if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw this.#error(pointer, 'this is a list of texts.')
     return value
+  }
+
+  #refuser(pointer: string): (attribute: string, problem: string) => ConfigurationError {
+    return (attribute, problem) => this.#error(attribute === '' ? pointer : `${pointer}/${attribute.replaceAll('/', '~1')}`, problem)
   }
 
   #error(pointer: string, problem: string): ConfigurationError {

@@ -1,12 +1,24 @@
 import { type AvroField, type AvroNamed, type AvroRecord, type AvroType, schemaError } from './avro.ts'
 import { quoted } from './literal.ts'
+import { conversionOf } from './logical.ts'
+import { lookOfType } from './look.ts'
 import type { SchemaFile } from './schema-files.ts'
+import { defaultHint } from './zod-text.ts'
 
 /** Fields with a default may be left out of what goes in, and are always there in what comes out. */
 export type Side = 'input' | 'data'
 
 /** Names that generated code needs for itself. */
-const TAKEN: ReadonlySet<string> = new Set(['Contract', 'ContractVersion', 'Messages', 'Outgoing', 'Readonly', 'Record', 'Uint8Array'])
+const TAKEN: ReadonlySet<string> = new Set([
+  'Contract',
+  'ContractVersion',
+  'Date',
+  'Messages',
+  'Outgoing',
+  'Readonly',
+  'Record',
+  'Uint8Array',
+])
 
 /** What each named type is called in TypeScript, and in which file it stands. */
 export class TypeNames {
@@ -49,6 +61,11 @@ export class TypeNames {
     return own?.routing ? `${base}Data` : base
   }
 
+  /** The zod schema of a type: `OrderPlacedSchema`. */
+  schemaOf(type: AvroNamed, owner: SchemaFile): string {
+    return `${this.#versioned(shortName(type.name), this.#files.get(type) ?? owner)}Schema`
+  }
+
   #versioned(base: string, file: SchemaFile): string {
     return this.isHighest(file) ? base : `${base}V${file.version}`
   }
@@ -65,6 +82,8 @@ export function takesLess(type: AvroType, seen: readonly AvroRecord[] = []): boo
 
 /** The TypeScript of a type; `nameOf` tells what named types are called. */
 export function typeText(type: AvroType, nameOf: (named: AvroNamed) => string): string {
+  const look = conversionOf(type) === undefined || type.kind === 'fixed' ? undefined : lookOfType(type)
+  if (look !== undefined) return look === 'date' ? 'Date' : look
   switch (type.kind) {
     case 'int':
     case 'long':
@@ -72,7 +91,6 @@ export function typeText(type: AvroType, nameOf: (named: AvroNamed) => string): 
     case 'double':
       return 'number'
     case 'bytes':
-    case 'fixed':
       return 'Uint8Array'
     case 'array': {
       const item = typeText(type.items, nameOf)
@@ -86,6 +104,7 @@ export function typeText(type: AvroType, nameOf: (named: AvroNamed) => string): 
         .map((branch) => typeText(branch, nameOf))
         .join(' | ')
     case 'enum':
+    case 'fixed':
     case 'record':
       return nameOf(type)
     default:
@@ -97,7 +116,7 @@ export function typeText(type: AvroType, nameOf: (named: AvroNamed) => string): 
 export function declaration(name: string, type: AvroNamed, side: Side, nameOf: (named: AvroNamed) => string): string {
   const head = comment(type.doc, '')
   if (type.kind === 'enum') return `${head}export type ${name} = ${type.symbols.map(quoted).join(' | ')}\n`
-  if (type.kind === 'fixed') return `${head}export type ${name} = Uint8Array\n`
+  if (type.kind === 'fixed') return `${head}export type ${name} = ${type.logical === undefined ? 'Uint8Array' : 'string'}\n`
   if (type.fields.length === 0) return `${head}export type ${name} = Readonly<Record<string, never>>\n`
   const fields = type.fields.map((field) => fieldText(field, side, nameOf))
   return `${head}export interface ${name} {\n${fields.join('')}}\n`
@@ -106,8 +125,9 @@ export function declaration(name: string, type: AvroNamed, side: Side, nameOf: (
 function fieldText(field: AvroField, side: Side, nameOf: (named: AvroNamed) => string): string {
   const text = typeText(field.type, nameOf)
   const optional = side === 'input' && field.default !== undefined
-  const hint = optional ? `Default: ${JSON.stringify(field.default)}.` : ''
-  const doc = [field.doc ?? '', hint].filter((part) => part !== '').join(' ')
+  const hint = optional ? `Default: ${defaultHint(field)}.` : ''
+  const tags = field.tags.length === 0 ? '' : `Tags: ${field.tags.join(', ')}.`
+  const doc = [field.doc ?? '', hint, tags].filter((part) => part !== '').join(' ')
   return `${comment(doc, '  ')}  readonly ${field.name}${optional ? '?' : ''}: ${text}${optional ? ' | undefined' : ''}\n`
 }
 

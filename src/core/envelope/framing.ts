@@ -1,7 +1,14 @@
 import { ContractError } from '../../foundation/errors.ts'
+import type { HeaderPair } from '../broker/log-producer.ts'
 
 /** `C3 01`, then the CRC-64-AVRO fingerprint, low byte first. */
 export const SINGLE_OBJECT_BYTES = 10
+/** `00`, then the id that a schema registry gave, high byte first. */
+export const REGISTRY_BYTES = 5
+/** An id is an int32. */
+export const SCHEMA_ID_MAX = 2 ** 31 - 1
+/** Where a producer puts a GUID instead of an id before the value; the value is then bare Avro, and looks like anything. */
+const SCHEMA_ID_HEADER = '__value_schema_id'
 
 /**
  * Which framing a value says it has, by its first bytes:
@@ -13,7 +20,7 @@ export type Framing = 'single-object' | 'registry' | 'registry-guid' | 'unknown'
 
 export function framingOf(value: Buffer): Framing {
   if (value[0] === 0xc3 && value[1] === 0x01) return value.length >= SINGLE_OBJECT_BYTES ? 'single-object' : 'unknown'
-  if (value[0] === 0x00) return value.length >= 5 ? 'registry' : 'unknown'
+  if (value[0] === 0x00) return value.length >= REGISTRY_BYTES ? 'registry' : 'unknown'
   if (value[0] === 0x01) return value.length >= 17 ? 'registry-guid' : 'unknown'
   return 'unknown'
 }
@@ -32,7 +39,35 @@ export function fingerprintIn(value: Buffer): string {
   return value.readBigUInt64LE(2).toString(16).padStart(16, '0')
 }
 
-/** The error for a value that is not in single-object framing: it names what was seen. */
+/** What stands before every value that was written with a registry's schema. */
+export function registryPrefix(schemaId: number): Buffer {
+  const prefix = Buffer.alloc(REGISTRY_BYTES)
+  prefix.writeInt32BE(schemaId, 1)
+  return prefix
+}
+
+/** @returns the schema id that a value in registry framing names; `undefined` for every other value */
+export function schemaIdIn(value: Buffer | null): number | undefined {
+  return value !== null && value[0] === 0x00 && value.length >= REGISTRY_BYTES ? value.readInt32BE(1) : undefined
+}
+
+/**
+ * Refuses a value whose schema is named by a header. It has to be told by the header: bare Avro may begin like any framing.
+ *
+ * @throws ContractError `FRAMING_UNKNOWN`
+ */
+export function refuseSchemaHeader(headers: readonly HeaderPair[]): void {
+  for (const [name] of headers) {
+    if (name !== SCHEMA_ID_HEADER) continue
+    throw new ContractError(
+      'FRAMING_UNKNOWN',
+      `A value cannot be read: its schema is named by the header "${SCHEMA_ID_HEADER}", which is not supported. Let its producer put the schema id before the value (Confluent: PrefixSchemaIdSerializer).`,
+      { framing: 'registry-header' },
+    )
+  }
+}
+
+/** The error for a value whose framing is not read here: it names what was seen. */
 export function foreignFraming(value: Buffer, type: string): ContractError {
   return new ContractError('FRAMING_UNKNOWN', `A value of ${type} cannot be read: ${seen(value)}`, {
     type,
@@ -44,9 +79,9 @@ export function foreignFraming(value: Buffer, type: string): ContractError {
 function seen(value: Buffer): string {
   switch (framingOf(value)) {
     case 'registry':
-      return `it has registry framing (00 and schema id ${value.readInt32BE(1)}), and no schema registry is configured. Let its producer write Avro single-object encoding (C3 01).`
+      return `it has registry framing (00 and schema id ${value.readInt32BE(1)}), and no schema registry is configured. Set "registry" in createBackbone (REGISTRY_URL), or let its producer write Avro single-object encoding (C3 01).`
     case 'registry-guid':
-      return `it has registry framing (01 and GUID ${value.toString('hex', 1, 17)}), which is not supported. Let its producer write Avro single-object encoding (C3 01).`
+      return `it has registry framing (01 and GUID ${value.toString('hex', 1, 17)}), which is not supported. Let its producer write the schema id (00) or Avro single-object encoding (C3 01).`
     default:
       return `its ${value.length} bytes start with ${start(value)}, which is no framing known here${likely(value)}. Find its producer; it must write Avro single-object encoding (C3 01).`
   }

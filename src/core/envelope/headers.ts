@@ -2,13 +2,14 @@ import { isUtf8 } from 'node:buffer'
 import { ContractError } from '../../foundation/errors.ts'
 import type { HeaderPair } from '../broker/log-producer.ts'
 import type { Envelope } from './envelope.ts'
-import { checkEnvelope, countBytes, invalid, printable } from './rules.ts'
+import { checkEnvelope, countBytes, invalid, printable, timeOf } from './rules.ts'
+import { fromStructured, isStructured } from './structured.ts'
 
 const PREFIX = 'ce_'
 const CONTENT_TYPE = 'content-type'
 const DEFAULT_CONTENT_TYPE = 'application/avro'
 /** In header order; `datacontenttype` is Kafka's own `content-type`. */
-const OPTIONAL = ['subject', 'causationid', 'traceparent', 'tracestate', 'partitionkey'] as const
+export const OPTIONAL_ATTRIBUTES = ['subject', 'causationid', 'traceparent', 'tracestate', 'partitionkey'] as const
 
 const SPEC_VERSION: HeaderPair = ['ce_specversion', Buffer.from('1.0')]
 const AVRO: HeaderPair = [CONTENT_TYPE, Buffer.from(DEFAULT_CONTENT_TYPE)]
@@ -30,7 +31,7 @@ export function toHeaders(envelope: Envelope): HeaderPair[] {
     envelope.datacontenttype === DEFAULT_CONTENT_TYPE ? AVRO : [CONTENT_TYPE, Buffer.from(envelope.datacontenttype)],
     ['ce_correlationid', Buffer.from(envelope.correlationid)],
   ]
-  for (const attribute of OPTIONAL) {
+  for (const attribute of OPTIONAL_ATTRIBUTES) {
     const value = envelope[attribute]
     if (value !== null) headers.push([PREFIX + attribute, Buffer.from(value)])
   }
@@ -41,7 +42,8 @@ export function toHeaders(envelope: Envelope): HeaderPair[] {
 }
 
 /**
- * Reads an envelope from a record's headers and value. Headers that are not CloudEvents' are left alone.
+ * Reads an envelope from a record's headers and value. Headers that are not CloudEvents' are left alone. Where the
+ * content type says that the value is the whole event (structured mode), it is read from there.
  *
  * A foreign producer may leave out what CloudEvents does not ask for: the record's own time stands in for `time`,
  * the id for `correlationid`, Avro for `content-type`.
@@ -51,11 +53,9 @@ export function toHeaders(envelope: Envelope): HeaderPair[] {
  */
 export function fromHeaders(headers: readonly HeaderPair[], value: Buffer | null, recordedAtMs?: number): Envelope {
   const { own, extensions } = readAttributes(headers)
-  const contentType = own[Slot.datacontenttype] ?? DEFAULT_CONTENT_TYPE
-  if (contentType.startsWith('application/cloudevents')) {
-    const problem = `is "${printable(contentType)}", the structured mode, which is not read here`
-    throw invalid(CONTENT_TYPE, problem, 'Let its producer write the binary mode')
-  }
+  const contentType = own[CONTENT_TYPE_SLOT]
+  if (contentType !== undefined && contentType !== DEFAULT_CONTENT_TYPE && isStructured(contentType))
+    return fromStructured(contentType, value, recordedAtMs)
   if (required(own, 'specversion') !== '1.0') throw invalid('specversion', 'must be "1.0"', 'Write CloudEvents 1.0')
   const id = required(own, 'id')
   const envelope: Envelope = {
@@ -64,7 +64,7 @@ export function fromHeaders(headers: readonly HeaderPair[], value: Buffer | null
     source: required(own, 'source'),
     type: required(own, 'type'),
     time: timeOf(own[Slot.time], recordedAtMs),
-    datacontenttype: contentType,
+    datacontenttype: contentTypeOf(contentType, own[Slot.datacontenttype]),
     subject: own[Slot.subject] ?? null,
     correlationid: own[Slot.correlationid] ?? id,
     causationid: own[Slot.causationid] ?? null,
@@ -94,12 +94,14 @@ const Slot = {
   partitionkey: 11,
 } as const
 
+const CONTENT_TYPE_SLOT = 12
+
 const SLOTS: ReadonlyMap<string, number> = new Map([
   ...Object.entries(Slot).map(([attribute, slot]): [string, number] => [PREFIX + attribute, slot]),
-  [CONTENT_TYPE, Slot.datacontenttype],
+  [CONTENT_TYPE, CONTENT_TYPE_SLOT],
 ])
 
-const EMPTY: readonly undefined[] = Object.values(Slot).map(() => undefined)
+const EMPTY: readonly undefined[] = [...SLOTS].map(() => undefined)
 
 interface Attributes {
   readonly own: readonly (string | undefined)[]
@@ -121,6 +123,13 @@ function readAttributes(headers: readonly HeaderPair[]): Attributes {
     else throw twice(name)
   }
   return { own, extensions }
+}
+
+/** CloudEvents' own SDK for JavaScript writes the attribute beside the header that stands for it. */
+function contentTypeOf(header: string | undefined, attribute: string | undefined): string {
+  if (header !== undefined && attribute !== undefined && header !== attribute)
+    throw invalid('datacontenttype', `is not what the header "${CONTENT_TYPE}" says`, 'Write one of them')
+  return header ?? attribute ?? DEFAULT_CONTENT_TYPE
 }
 
 function setExtension(extensions: Record<string, string>, header: string, text: string): void {
@@ -148,16 +157,4 @@ function required(own: readonly (string | undefined)[], attribute: 'specversion'
     `The record is no CloudEvent: it has no header "ce_${attribute}". Its producer must write the binary mode of CloudEvents 1.0.`,
     { attribute },
   )
-}
-
-/** In UTC, as the envelope promises; finer than a millisecond is kept where it is UTC already. */
-function timeOf(time: string | undefined, recordedAtMs: number | undefined): string {
-  if (time === undefined) {
-    if (recordedAtMs === undefined)
-      throw new ContractError('ENVELOPE_MISSING', 'The record has no header "ce_time". Its producer must write it.', { attribute: 'time' })
-    return new Date(Math.max(0, recordedAtMs)).toISOString()
-  }
-  if (time.endsWith('Z')) return time
-  const parsed = Date.parse(time)
-  return Number.isNaN(parsed) ? time : new Date(parsed).toISOString()
 }

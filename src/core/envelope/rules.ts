@@ -3,10 +3,11 @@ import { type Check, compileCheck } from '../contract/check.ts'
 import { parseStandalone } from '../contract/schema-parser.ts'
 import type { Envelope } from './envelope.ts'
 import { EventEnvelope } from './event-envelope.ts'
+import { plainEnvelopes } from './plain-envelope.ts'
 
 /** CloudEvents asks intermediaries to forward 64 KiB; a header is repeated on every record, so we keep it small. */
 export const ATTRIBUTE_BYTES_MAX = 256
-const ATTRIBUTES_BYTES_MAX = 8 * 1024
+export const ATTRIBUTES_BYTES_MAX = 8 * 1024
 
 const ATTRIBUTES = [
   'specversion',
@@ -28,6 +29,7 @@ const EXTENSION = /^[a-z0-9]{1,20}$/
 const TIME = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/
 
 let schemaCheck: Check | undefined
+let plain: ((envelope: object) => boolean) | undefined
 
 /**
  * Checks a whole envelope: its Avro schema, then the rules that a schema cannot say. Run before a message is
@@ -36,6 +38,7 @@ let schemaCheck: Check | undefined
  * @throws ContractError `ENVELOPE_INVALID`: names the attribute
  */
 export function checkEnvelope(envelope: Envelope): void {
+  if (isPlainEnvelope(envelope)) return
   schemaCheck ??= compileCheck(parseStandalone(EventEnvelope, 'EventEnvelope'), (path, problem, mend) => invalid(path, problem, mend))
   schemaCheck(envelope)
   if (envelope.specversion !== '1.0') throw invalid('specversion', 'must be "1.0"', 'Write CloudEvents 1.0')
@@ -45,6 +48,16 @@ export function checkEnvelope(envelope: Envelope): void {
   if (!TIME.test(envelope.time) || Number.isNaN(Date.parse(envelope.time)))
     throw invalid('time', 'must be a time of RFC 3339', 'Write 2026-01-31T12:00:00Z')
   checkTexts(envelope)
+}
+
+/** Whether an envelope is valid at first sight; of one that is not, {@link checkEnvelope} says why, if it is not. */
+export function isPlainEnvelope(envelope: Envelope): boolean {
+  plain ??= plainEnvelopes(EventEnvelope, isExtension)
+  return plain(envelope)
+}
+
+function isExtension(name: string): boolean {
+  return EXTENSION.test(name) && !RESERVED.has(name)
 }
 
 export function invalid(attribute: string, problem: string, mend: string): ContractError {
@@ -65,6 +78,18 @@ export function countBytes(header: string, bytes: number, before: number): numbe
   throw invalid(printable(header), `${what}, at most ${limit} are allowed`, 'Carry it in the data')
 }
 
+/** In UTC, as the envelope promises; finer than a millisecond is kept where it is UTC already. */
+export function timeOf(time: string | undefined, recordedAtMs: number | undefined): string {
+  if (time === undefined) {
+    if (recordedAtMs === undefined)
+      throw new ContractError('ENVELOPE_MISSING', 'The record has no header "ce_time". Its producer must write it.', { attribute: 'time' })
+    return new Date(Math.max(0, recordedAtMs)).toISOString()
+  }
+  if (time.endsWith('Z')) return time
+  const parsed = Date.parse(time)
+  return Number.isNaN(parsed) ? time : new Date(parsed).toISOString()
+}
+
 /** A foreign name as it may stand in a log line. */
 export function printable(name: string): string {
   return JSON.stringify(name.slice(0, 40)).slice(1, -1)
@@ -76,7 +101,7 @@ function checkTexts(envelope: Envelope): void {
     if (value !== null) checkText(attribute, value)
   }
   for (const name of Object.keys(envelope.extensions)) {
-    if (!EXTENSION.test(name) || RESERVED.has(name)) {
+    if (!isExtension(name)) {
       const mend = 'Use 1 to 20 lower-case letters and digits that CloudEvents does not reserve'
       throw invalid(printable(name), 'is not a name for an extension', mend)
     }

@@ -1,14 +1,15 @@
 import type { Clock } from '../../foundation/clock.ts'
 import { ContractError, PermanentError } from '../../foundation/errors.ts'
 import { newMessageId } from '../../foundation/ids.ts'
-import { packHeaders } from '../broker/header-bytes.ts'
 import { bucketOf, positiveHash } from '../broker/partitioner.ts'
 import { encodePayload } from '../contract/codec.ts'
 import { keyOf, typeOf } from '../contract/contract.ts'
+import type { SchemaIds } from '../contract/schema-ids.ts'
 import type { Database, TransactionHooks } from '../database/database.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { Envelope } from '../envelope/envelope.ts'
-import { toHeaders } from '../envelope/headers.ts'
+import { registryPrefix } from '../envelope/framing.ts'
+import { packEnvelope } from '../envelope/packed-envelope.ts'
 import { ATTRIBUTE_BYTES_MAX } from '../envelope/rules.ts'
 import type { OutboxAppender, OutboxRow } from './outbox-store.ts'
 import type { Publication } from './publication.ts'
@@ -18,6 +19,9 @@ export const MESSAGE_BYTES_MAX = 900 * 1024
 export const KEY_BYTES_MAX = 1024
 /** Messages of one transaction. */
 export const PUBLICATIONS_MAX = 10_000
+
+/** Stands before a value until its schema's id is known; the size of the value is then final already. */
+const UNKNOWN_ID = registryPrefix(0)
 
 /** What the message being handled says about whatever is published because of it. */
 export interface Cause {
@@ -31,13 +35,21 @@ export interface PublisherParts<Tx> {
   readonly diagnostics: BackboneDiagnostics
   readonly clock: Clock
   readonly service: string
+  /** With a registry: by which ids it knows the schemas. Without one values name their schema by its fingerprint. */
+  readonly schemaIds?: SchemaIds | undefined
   /** Called after a commit that published something. */
   readonly onPublished: () => void
 }
 
+/** A row, and what it still waits for: the registry's id of a schema that this process writes with for the first time. */
+interface Prepared {
+  readonly row: OutboxRow
+  readonly complete?: Promise<void>
+}
+
 /** What a transaction of ours will append just before COMMIT. */
 interface OpenBuffer {
-  rows: OutboxRow[]
+  rows: Prepared[]
   readonly cause: Cause | undefined
 }
 
@@ -69,9 +81,9 @@ export class Publisher<Tx extends object> {
     let published = 0
     const hooks: TransactionHooks<Tx> = {
       beforeCommit: (tx) => {
-        const rows = this.#close(tx)
-        published = rows.length
-        return published === 0 ? Promise.resolve(undefined) : this.#append(tx, rows)
+        const prepared = this.#close(tx)
+        published = prepared.length
+        return published === 0 ? Promise.resolve(undefined) : this.#append(tx, prepared)
       },
       onSavepoint: (tx) => this.#mark(tx),
       rerunsWhenUnknown: options.rerunsWhenUnknown ?? false,
@@ -86,22 +98,25 @@ export class Publisher<Tx extends object> {
 
   /**
    * Publishes in `tx`: everything is checked and recorded before this returns; a caller's transaction also waits
-   * for the insert.
+   * for the insert. With a registry, the promise also waits for the ids of schemas that are written for the first
+   * time; so does COMMIT, whether the promise was awaited or not.
    *
    * @throws ContractError the key or the size does not fit; nothing was published
    * @throws PermanentError `SAVEPOINT_OPEN`: the caller stands beside an open savepoint; the transaction is lost
+   * @throws TransientError, ConfigurationError `REGISTRY_…`, from the promise: the transaction cannot commit
    */
   publish(tx: Tx, publications: readonly Publication[]): Promise<void> {
     const buffer = this.#buffers.get(tx)
-    const rows = publications.map((publication) => this.#prepare(publication, buffer?.cause))
-    if (buffer === undefined) return rows.length === 0 ? Promise.resolve() : this.#append(tx, rows).then(() => undefined)
+    const prepared = publications.map((publication) => this.#prepare(publication, buffer?.cause))
+    if (buffer === undefined) return prepared.length === 0 ? Promise.resolve() : this.#append(tx, prepared).then(() => undefined)
     this.#parts.database.checkPlace(tx)
-    if (buffer.rows.length + rows.length > PUBLICATIONS_MAX) throw tooMany()
-    buffer.rows.push(...rows)
-    return Promise.resolve()
+    if (buffer.rows.length + prepared.length > PUBLICATIONS_MAX) throw tooMany()
+    buffer.rows.push(...prepared)
+    const missing = missingIn(prepared)
+    return missing.length === 0 ? Promise.resolve() : Promise.all(missing).then(() => undefined)
   }
 
-  #close(tx: Tx): readonly OutboxRow[] {
+  #close(tx: Tx): readonly Prepared[] {
     const rows = this.#buffers.get(tx)?.rows ?? []
     this.#buffers.delete(tx)
     return rows
@@ -116,16 +131,25 @@ export class Publisher<Tx extends object> {
     }
   }
 
-  #append(tx: Tx, rows: readonly OutboxRow[]): Promise<string> {
+  /** The insert leaves at once where nothing is missing: a caller may send its COMMIT right behind it. */
+  #append(tx: Tx, prepared: readonly Prepared[]): Promise<string> {
+    const rows = prepared.map(({ row }) => row)
+    const missing = missingIn(prepared)
+    return missing.length === 0 ? this.#insert(tx, rows) : Promise.all(missing).then(() => this.#insert(tx, rows))
+  }
+
+  #insert(tx: Tx, rows: readonly OutboxRow[]): Promise<string> {
     for (const row of rows) this.#parts.diagnostics.emit('publish.appended', { id: row.id, topic: row.topic })
     return this.#parts.appender.append(tx, rows)
   }
 
-  #prepare(publication: Publication, cause: Cause | undefined): OutboxRow {
+  #prepare(publication: Publication, cause: Cause | undefined): Prepared {
     const { message, attributes = {} } = publication
     const { definition } = message
     const id = newMessageId()
     const topic = publication.topic ?? definition.topic
+    const { schemaIds } = this.#parts
+    const framing = schemaIds === undefined ? undefined : (schemaIds.prefixOf(definition, topic) ?? UNKNOWN_ID)
     const key = publication.key ?? keyOf(definition, message.data)
     const envelope: Envelope = {
       specversion: '1.0',
@@ -141,10 +165,19 @@ export class Publisher<Tx extends object> {
       tracestate: null,
       partitionkey: null,
       extensions: attributes,
-      data: encodePayload(definition, message.data),
+      data: encodePayload(definition, message.data, framing),
     }
-    return toRow(envelope, topic, key)
+    const row = toRow(envelope, topic, key)
+    if (schemaIds === undefined || framing !== UNKNOWN_ID) return { row }
+    const complete = schemaIds.load(definition, topic).then((prefix) => void prefix.copy(row.value ?? prefix))
+    // It is awaited before the insert, by then perhaps too late to be called handled.
+    complete.catch(() => undefined)
+    return { row, complete }
   }
+}
+
+function missingIn(prepared: readonly Prepared[]): readonly Promise<void>[] {
+  return prepared.flatMap(({ complete }) => complete ?? [])
 }
 
 /** An attribute is shorter than a key may be; a key that does not fit is in the record itself. */
@@ -154,7 +187,7 @@ function subjectOf(key: string | null): string | null {
 
 function toRow(envelope: Envelope, topic: string, key: string | null): OutboxRow {
   const keyBytes = key === null ? null : Buffer.from(key)
-  const headers = packHeaders(toHeaders(envelope))
+  const headers = packEnvelope(envelope)
   refuseSize(envelope, keyBytes, headers.length)
   const routing = keyBytes ?? Buffer.from(envelope.id)
   return {

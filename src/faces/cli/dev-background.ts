@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { TransientError } from '../../foundation/errors.ts'
 import { isRunning } from '../stack/process-identity.ts'
 import { startStack } from '../stack/stack.ts'
-import { givenIn, isAnswering, startDevStack } from './dev-stack.ts'
+import { checkRegistry, givenIn, isAnswering, isComplete, startDevStack, type WantedStack } from './dev-stack.ts'
 import { DevState, orphansMsMax, type StackRecord, serversEnd } from './dev-state.ts'
 import { exitCodes, shownError } from './exit-codes.ts'
 import { interruption } from './interruption.ts'
@@ -17,10 +17,10 @@ const pollMs = 50
 const heldCheckMs = 1_000
 
 /** Starts the stack in the background, or finds the one that runs; prints the addresses on stdout. */
-export async function devUp(project: string, nodes: number): Promise<void> {
+export async function devUp(project: string, wanted: WantedStack): Promise<void> {
   const state = new DevState(project)
   using interrupted = interruption()
-  const environment = (await givenEnvironment()) ?? (await backgroundStack(state, nodes, interrupted.signal)).environment
+  const environment = (await givenEnvironment(wanted)) ?? (await backgroundStack(state, wanted, interrupted.signal)).environment
   await prepare(environment, project, say)
   for (const [name, value] of Object.entries(environment)) console.log(`${name}=${value}`)
 }
@@ -54,7 +54,7 @@ function howItIsNot({ phase }: StackRecord): string {
 }
 
 /** The process behind `dev up`: it holds the stack until it is told to stop, or until a server ends by itself. */
-export async function devHost(project: string, nodes: number): Promise<void> {
+export async function devHost(project: string, wanted: WantedStack): Promise<void> {
   const state = new DevState(project)
   using interrupted = interruption()
   // Another host was quicker; whoever started this one looks for its record.
@@ -68,7 +68,7 @@ export async function devHost(project: string, nodes: number): Promise<void> {
     void state.isHeld().then((held) => held || abandon('The folder .trunkline is gone.'))
   }, heldCheckMs)
   try {
-    const stack = await startDevStack(state, { nodes, env: process.env, say, signal: interrupted.signal })
+    const stack = await startDevStack(state, { ...wanted, env: process.env, say, signal: interrupted.signal })
     const failure = await Promise.race([stack.ended, abandoned, interrupted.happened])
     if (!interrupted.signal.aborted) {
       say(`${failure} The stack is stopped; look at .trunkline/*.log.`)
@@ -84,18 +84,19 @@ export async function devHost(project: string, nodes: number): Promise<void> {
   }
 }
 
-/** When both addresses are given there is nothing to start and nothing to hold. */
-async function givenEnvironment(): Promise<Record<string, string> | undefined> {
+/** When every address is given there is nothing to start and nothing to hold. */
+async function givenEnvironment(wanted: WantedStack): Promise<Record<string, string> | undefined> {
   const given = givenIn(process.env)
-  if (given.databaseUrl === undefined || given.brokers === undefined) return undefined
+  if (!isComplete(given, wanted)) return undefined
   return (await startStack({ given, env: process.env, say })).environment()
 }
 
-async function backgroundStack(state: DevState, nodes: number, signal: AbortSignal): Promise<StackRecord> {
+async function backgroundStack(state: DevState, wanted: WantedStack, signal: AbortSignal): Promise<StackRecord> {
   const found = await state.running()
   if (found !== undefined) {
     const record = found.phase === 'up' ? found : await whenUp(state, undefined, signal)
     if (record !== undefined && (await isAnswering(record))) {
+      checkRegistry(record, wanted.registry)
       say(`It runs already ("trunkline dev ${record.command}", pid ${record.pid}).`)
       return record
     }
@@ -103,18 +104,19 @@ async function backgroundStack(state: DevState, nodes: number, signal: AbortSign
     await end(found)
   }
   await state.makeDirectory()
-  const host = await spawnHost(state, nodes)
+  const host = await spawnHost(state, wanted)
   const record = await whenUp(state, host, signal)
   if (record !== undefined) return record
   throw new TransientError('STACK_NOT_STARTED', `The stack did not start; ${state.logPath} says why.`)
 }
 
-async function spawnHost(state: DevState, nodes: number): Promise<ChildProcess> {
+async function spawnHost(state: DevState, { nodes, registry }: WantedStack): Promise<ChildProcess> {
   const bin = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './bin.ts' : './bin.js', import.meta.url))
   await writeFile(state.logPath, '')
   const log = await open(state.logPath, 'a')
   try {
-    const host = spawn(process.execPath, [bin, 'dev', 'host', '--brokers', String(nodes)], {
+    const flags = ['--brokers', String(nodes), ...(registry ? ['--registry'] : [])]
+    const host = spawn(process.execPath, [bin, 'dev', 'host', ...flags], {
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
     })

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigurationError } from '../../foundation/errors.ts'
 import { type Stack, startStack } from '../stack/stack.ts'
 import { Watchdog } from '../stack/watchdog.ts'
-import { givenIn, isAnswering, startDevStack } from './dev-stack.ts'
+import { checkRegistry, type GivenAddresses, givenIn, isAnswering, isComplete, startDevStack, type WantedStack } from './dev-stack.ts'
 import { DevState, type StackRecord } from './dev-state.ts'
 import { exitCodeOfSignal, exitCodes } from './exit-codes.ts'
 import { interruption } from './interruption.ts'
@@ -21,9 +21,9 @@ interface RunStack {
 }
 
 /** Runs a command on the stack; what was started for it is stopped after it. The exit code is the command's. */
-export async function devRun(project: string, words: readonly string[], nodes: number): Promise<void> {
+export async function devRun(project: string, words: readonly string[], wanted: WantedStack): Promise<void> {
   const state = new DevState(project)
-  const stack = await startFor(state, nodes)
+  const stack = await startFor(state, wanted)
   try {
     {
       using interrupted = interruption()
@@ -40,16 +40,16 @@ export async function devRun(project: string, words: readonly string[], nodes: n
 }
 
 /** Given addresses, the stack that runs, or a new one, in this order. */
-async function startFor(state: DevState, nodes: number): Promise<RunStack> {
+async function startFor(state: DevState, wanted: WantedStack): Promise<RunStack> {
   using interrupted = interruption()
   const given = givenIn(process.env)
-  if (given.databaseUrl !== undefined && given.brokers !== undefined) {
+  if (isComplete(given, wanted)) {
     return { environment: (await startStack({ given, env: process.env, say })).environment(), own: undefined }
   }
   const other = await state.claim('run')
   if (other === undefined) {
     try {
-      const own = await startDevStack(state, { nodes, env: process.env, say, signal: interrupted.signal })
+      const own = await startDevStack(state, { ...wanted, env: process.env, say, signal: interrupted.signal })
       return { environment: own.environment(), own }
     } catch (error) {
       await state.release()
@@ -57,6 +57,7 @@ async function startFor(state: DevState, nodes: number): Promise<RunStack> {
     }
   }
   const found = await whenUp(state, other, interrupted.signal)
+  checkRegistry(found, wanted.registry)
   say(
     `Uses the stack of "trunkline dev ${found.command}" (pid ${found.pid})${found.command === 'run' ? ', and loses it when that ends' : ''}.`,
   )
@@ -77,10 +78,11 @@ async function whenUp(state: DevState, first: StackRecord, signal: AbortSignal):
   )
 }
 
-function givenOnly({ brokers, databaseUrl }: ReturnType<typeof givenIn>): Record<string, string> {
+function givenOnly({ brokers, databaseUrl, registryUrl }: GivenAddresses): Record<string, string> {
   return {
     ...(brokers === undefined ? {} : { KAFKA_BROKERS: brokers.join(','), KAFKA_DRIVER: 'kafkajs' }),
     ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
+    ...(registryUrl === undefined ? {} : { REGISTRY_URL: registryUrl }),
   }
 }
 

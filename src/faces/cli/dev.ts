@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { devDown, devHost, devStatus, devUp } from './dev-background.ts'
 import { devRun } from './dev-run.ts'
+import type { WantedStack } from './dev-stack.ts'
 
 /** `trunkline dev`: Kafka and PostgreSQL for development. */
 export function devCommand(): Command {
@@ -11,7 +12,8 @@ export function devCommand(): Command {
     .command('up')
     .description('start them in the background, migrate the database, create missing topics; print the addresses')
     .option('--brokers <count>', 'Kafka nodes, 1 or 3', nodeCount, 1)
-    .action(async (flags: { brokers: number }) => await devUp(process.cwd(), flags.brokers))
+    .option('--registry', 'a schema registry too, in REGISTRY_URL (needs Java 21)')
+    .action(async (flags: StackFlags) => await devUp(process.cwd(), wantedBy(flags)))
   command
     .command('down')
     .description('stop what "dev up" started; its data stays')
@@ -27,14 +29,25 @@ export function devCommand(): Command {
     .usage('[options] -- <command> [arguments...]')
     .argument('<command...>', 'the command, after --')
     .option('--brokers <count>', 'Kafka nodes, 1 or 3', nodeCount, 1)
+    .option('--registry', 'a schema registry too, in REGISTRY_URL (needs Java 21)')
     .passThroughOptions()
-    .action(async (words: string[], flags: { brokers: number }) => await devRun(process.cwd(), words, flags.brokers))
+    .action(async (words: string[], flags: StackFlags) => await devRun(process.cwd(), words, wantedBy(flags)))
   command
     .command('host', { hidden: true })
     .description('the process behind "dev up"')
     .option('--brokers <count>', '', nodeCount, 1)
-    .action(async (flags: { brokers: number }) => await devHost(process.cwd(), flags.brokers))
+    .option('--registry', '')
+    .action(async (flags: StackFlags) => await devHost(process.cwd(), wantedBy(flags)))
   return command
+}
+
+interface StackFlags {
+  readonly brokers: number
+  readonly registry?: boolean
+}
+
+function wantedBy({ brokers, registry = false }: StackFlags): WantedStack {
+  return { nodes: brokers, registry }
 }
 
 function nodeCount(text: string): number {

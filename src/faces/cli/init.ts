@@ -6,7 +6,7 @@ import { confirm, spinner } from '@clack/prompts'
 import { Command } from 'commander'
 import { z } from 'zod'
 import { ConfigurationError, TransientError } from '../../foundation/errors.ts'
-import { generateContracts } from './schema.ts'
+import { generateContracts } from './schema-generate.ts'
 import { templateFiles } from './template.ts'
 
 /** Known to work with this version of the package. */
@@ -61,7 +61,7 @@ export async function initProject(folder: string, version: string, install: bool
   for (const [path, text] of templateFiles) writeNew(folder, path, text)
   ignore(folder, '.trunkline/')
   if (install) await npmInstall(folder)
-  for (const file of generateContracts(join(folder, 'schemas'), join(folder, 'src/contracts'), false)) {
+  for (const file of generateContracts({ schemas: join(folder, 'schemas'), out: join(folder, 'src/contracts') })) {
     if (file.change !== 'unchanged') say(`  ${file.change.padEnd(9)} ${file.path.slice(folder.length + 1)}`)
   }
   say(

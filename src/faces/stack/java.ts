@@ -7,7 +7,7 @@ import { type Missing, missing } from './missing.ts'
 const run = promisify(execFile)
 
 /** Brokers of Kafka 4 need it. */
-const javaVersionMin = 17
+const kafkaJavaMin = 17
 
 /** Where installers put JVMs; each folder in them is one. macOS keeps the home a level deeper. */
 const jvmFolders = ['/usr/lib/jvm', '/usr/java', '/opt/java', '/Library/Java/JavaVirtualMachines'] as const
@@ -22,11 +22,12 @@ export interface Java {
 }
 
 /**
- * Looks for a Java that runs a broker: JAVA_HOME, then PATH, then the newest in the folders of JVMs.
+ * Looks for a Java that is new enough, for a broker where nothing else is said: JAVA_HOME, then PATH, then the newest
+ * in the folders of JVMs.
  *
  * @returns what is missing when none is new enough
  */
-export async function findJava(env: NodeJS.ProcessEnv): Promise<Java | Missing> {
+export async function findJava(env: NodeJS.ProcessEnv, javaVersionMin: number = kafkaJavaMin): Promise<Java | Missing> {
   const named = [
     ...(env['JAVA_HOME'] ? [join(env['JAVA_HOME'], 'bin', 'java')] : []),
     ...(env['PATH'] ?? '')
@@ -46,7 +47,7 @@ export async function findJava(env: NodeJS.ProcessEnv): Promise<Java | Missing> 
   tooOld ??= newest
   return missing(
     tooOld === undefined ? `no Java ${javaVersionMin} or newer` : `Java ${tooOld.version} is too old (${javaVersionMin} is needed)`,
-    `install a Java ${javaVersionMin}+ runtime (Debian: apt install openjdk-17-jre-headless) or set JAVA_HOME`,
+    `install a Java ${javaVersionMin}+ runtime (Debian: apt install openjdk-${javaVersionMin}-jre-headless) or set JAVA_HOME`,
   )
 }
 

@@ -122,7 +122,7 @@ test.each<[string, AvroSchema, unknown, string]>([
   ['a key that changes prototypes', { type: 'map', values: 'string' }, JSON.parse('{"__proto__":"x"}'), 'no map may have'],
   ['a list as a record', chain, [], 'got an array'],
   ['a date as a record', chain, new Date(), 'got an object (Date)'],
-  ['a value without an end', chain, cyclic, 'nested deeper than 64 levels'],
+  ['a value without an end', chain, cyclic, 'nested deeper than 64 records'],
   ['too few bytes', { type: 'fixed', name: 'Hash', size: 4 }, new Uint8Array(3), 'must be 4 bytes (a Uint8Array), got 3 bytes'],
   ['a text as bytes', 'bytes', 'abc', 'must be bytes (a Uint8Array), got "abc"'],
   ['nothing where null is meant', ['null', 'string'], undefined, 'is missing'],

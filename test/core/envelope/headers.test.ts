@@ -138,11 +138,21 @@ test.each<[string, Readonly<Record<string, string | Buffer>>, string]>([
   ['a name of 21 letters', { [`ce_${'a'.repeat(21)}`]: 'x' }, 'is not a name for an extension'],
   ['a name that changes prototypes', { ['ce___proto__']: 'x' }, '"extensions.__proto__" is a key that no map may have'],
   ['a name that CloudEvents reserves', { ce_data: 'x' }, '"data" is not a name for an extension'],
-  ['the structured mode', { 'content-type': 'application/cloudevents+json' }, 'the structured mode, which is not read here'],
 ])('refuses %s', (_what, headers, problem) => {
   expect(() => fromHeaders(pairs({ ...required, ...headers }), data)).toThrow(
     expect.objectContaining({ code: 'ENVELOPE_INVALID', message: expect.stringContaining(problem) }),
   )
+})
+
+test('takes the content type from its header, from its attribute, or from both where they agree', () => {
+  const json = { 'content-type': 'application/json', ce_datacontenttype: 'application/json' }
+
+  const read = (headers: Record<string, string>) => fromHeaders(pairs({ ...required, ...headers }), data).datacontenttype
+
+  expect(read(json)).toBe('application/json')
+  expect(read({ ce_datacontenttype: 'application/json' })).toBe('application/json')
+  expect(read({})).toBe('application/avro')
+  expect(() => read({ ...json, 'content-type': 'text/plain' })).toThrow(/"datacontenttype" is not what the header "content-type" says/)
 })
 
 test.each(['ce_id', 'ce_tenant', 'content-type'])('refuses %s twice', (name) => {

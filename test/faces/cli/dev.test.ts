@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { isFree } from '../../../src/faces/stack/ports.ts'
 import { isRunning, processStart } from '../../../src/faces/stack/process-identity.ts'
+import { registryServer } from '../../kit/registry-server.ts'
 
 const bin = fileURLToPath(new URL('../../../src/faces/cli/bin.ts', import.meta.url))
 
@@ -16,6 +17,7 @@ interface Run {
   stdout(): string
 }
 
+const registry = await registryServer()
 let project = ''
 
 beforeEach(async () => {
@@ -31,7 +33,7 @@ afterEach(async () => {
 
 /** Kafka is not started for these tests: which log it is makes no difference to who starts and stops what. */
 function trunkline(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run {
-  const { KAFKA_BROKERS: _, DATABASE_URL: __, ...rest } = process.env
+  const { KAFKA_BROKERS: _, DATABASE_URL: __, REGISTRY_URL: ___, ...rest } = process.env
   const child = spawn(process.execPath, [bin, ...args], {
     cwd: project,
     env: { ...rest, KAFKA_DRIVER: 'memory', DOCKER_HOST: 'tcp://127.0.0.1:1', ...env },
@@ -185,4 +187,29 @@ test('says 127 when there is no such command', async () => {
 
   expect(code).toBe(127)
   expect(stderr).toContain('"no-such-command-here" cannot be run')
+})
+
+const printsRegistry = 'console.log(process.env.REGISTRY_URL)'
+
+test.skipIf(registry.missing !== undefined)(
+  'adds a schema registry where one is asked for, and stops it too',
+  async () => {
+    const { code, stdout } = await trunkline(['dev', 'run', '--registry', '--', process.execPath, '-e', printsRegistry]).ended
+
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/apis\/ccompat\/v7\n$/)
+    expect(await isFree(Number(new URL(stdout).port))).toBe(true)
+  },
+  60_000,
+)
+
+test('says so when the stack that runs has no schema registry, and takes a given one', async () => {
+  expect((await trunkline(['dev', 'up']).ended).code).toBe(0)
+  const words = ['dev', 'run', '--registry', '--', process.execPath, '-e', printsRegistry]
+
+  const without = await trunkline(words).ended
+  const given = await trunkline(words, { REGISTRY_URL: 'http://registry.example' }).ended
+
+  expect(without).toMatchObject({ code: 2, stderr: expect.stringContaining('runs without a schema registry') })
+  expect(given).toMatchObject({ code: 0, stdout: 'http://registry.example\n' })
 })

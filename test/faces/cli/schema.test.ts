@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { generateContracts } from '../../../src/faces/cli/schema.ts'
+import { generateContracts } from '../../../src/faces/cli/schema-generate.ts'
 import { event, folderOf } from '../../core/contract/schema-folder.ts'
 
 test('writes what is new or changed, removes what no schema asks for, and leaves the rest alone', () => {
@@ -12,8 +12,8 @@ test('writes what is new or changed, removes what no schema asks for, and leaves
   })
   const [schemas, out] = [join(folder, 'schemas'), join(folder, 'out')]
 
-  const first = generateContracts(schemas, out, false)
-  const second = generateContracts(schemas, out, false)
+  const first = generateContracts({ schemas, out })
+  const second = generateContracts({ schemas, out })
 
   expect(first).toEqual([
     { path: join(out, 'orders.ts'), change: 'new' },
@@ -28,13 +28,13 @@ test('a check tells what would change and writes nothing', () => {
   const folder = folderOf({ 'schemas/orders/OrderPlaced.v1.avsc': event('OrderPlaced') })
   const [schemas, out] = [join(folder, 'schemas'), join(folder, 'out')]
 
-  expect(generateContracts(schemas, out, true)).toEqual([{ path: join(out, 'orders.ts'), change: 'new' }])
+  expect(generateContracts({ schemas, out, check: true })).toEqual([{ path: join(out, 'orders.ts'), change: 'new' }])
   expect(existsSync(out)).toBe(false)
 
-  generateContracts(schemas, out, false)
+  generateContracts({ schemas, out })
   writeFileSync(join(out, 'orders.ts'), '// edited\n')
 
-  expect(generateContracts(schemas, out, true)).toEqual([{ path: join(out, 'orders.ts'), change: 'changed' }])
+  expect(generateContracts({ schemas, out, check: true })).toEqual([{ path: join(out, 'orders.ts'), change: 'changed' }])
   expect(readFileSync(join(out, 'orders.ts'), 'utf8')).toBe('// edited\n')
 })
 
@@ -44,6 +44,8 @@ test('writes nothing at all when one schema cannot be used', () => {
     'schemas/stock/Broken.v1.avsc': '{',
   })
 
-  expect(() => generateContracts(join(folder, 'schemas'), join(folder, 'out'), false)).toThrow('stock/Broken.v1.avsc#: this is not JSON')
+  expect(() => generateContracts({ schemas: join(folder, 'schemas'), out: join(folder, 'out') })).toThrow(
+    'stock/Broken.v1.avsc#: this is not JSON',
+  )
   expect(existsSync(join(folder, 'out'))).toBe(false)
 })
