@@ -158,6 +158,7 @@ function bare(cell: string): string {
 /** What a cell says: a number, a text or a duration; words without quotes mean that there is no default. */
 function valueIn(cell: string): unknown {
   const text = bare(cell)
+  if (text === '{}') return {}
   if (/^\d+$/.test(text)) return Number(text)
   if (text === '{}') return {}
   const quoted = /^'(.*)'$/.exec(text)?.[1]

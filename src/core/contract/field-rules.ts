@@ -64,7 +64,7 @@ export function parseRules(
     if (least === undefined || most === undefined || measureBound(least, type) <= measureBound(most, type)) continue
     throw refuse(
       attributeOf(high),
-      `${shownBound(most)} is less than the lower bound ${shownBound(least)}: no value fits both. Correct one of them.`,
+      `${JSON.stringify(most)} is less than the lower bound ${JSON.stringify(least)}: no value fits both. Correct one of them.`,
     )
   }
   return rules
@@ -201,9 +201,4 @@ function nameOf(type: AvroType): string {
 
 function attributeOf(rule: keyof FieldRules): string {
   return RULE_ATTRIBUTES.find((attribute) => ATTRIBUTES[attribute] === rule) ?? rule
-}
-
-/** A bound that was read from a schema: a number, or a text that stands for one. */
-function shownBound(bound: unknown): string {
-  return typeof bound === 'string' ? bound : JSON.stringify(bound)
 }

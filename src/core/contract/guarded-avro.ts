@@ -77,7 +77,7 @@ function isRecursive(part: unknown, around: readonly unknown[]): boolean {
 
 function guarded(schema: avsc.Schema, options: avsc.ForSchemaOptions): avsc.Type | undefined {
   if (Array.isArray(schema)) return guardedUnion(schema, options)
-  const attributes: Attributes = typeof schema === 'object' ? Object.fromEntries(Object.entries(schema)) : { type: schema }
+  const attributes: Attributes = isJsonObject(schema) ? schema : { type: schema }
   const name = String(attributes['type'])
   switch (name) {
     case 'array':

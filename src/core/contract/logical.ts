@@ -13,9 +13,9 @@ export interface Conversion {
   readonly expected: string
   readonly mend: string
   /** Of an accepted value. */
-  toWire(value: unknown): Wire
+  readonly toWire: (value: unknown) => Wire
   /** @throws Error the wire's value has no counterpart */
-  fromWire(wire: Wire): unknown
+  readonly fromWire: (wire: Wire) => unknown
 }
 
 /** What decides how a type's values look in JavaScript. */

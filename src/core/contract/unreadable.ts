@@ -14,11 +14,21 @@ import { blockCount, checkEnd, finite, type ReadingTap, readBytes, readFixed, re
 export function whereUnreadable(schema: AvroSchema, bytes: Buffer, start: number): string {
   const walk: Walk = { tap: new ByteTap(bytes, start), path: [], records: 0 }
   try {
-    visit(parseStandalone(schema, 'a value'), walk)
+    visit(parsed(schema), walk)
     return ''
   } catch {
     return walk.path.join('.')
   }
+}
+
+/** Kept: a topic may be full of such values. */
+const types = new WeakMap<object, AvroType>()
+
+function parsed(schema: AvroSchema): AvroType {
+  if (typeof schema === 'string') return parseStandalone(schema, 'a value')
+  const type = types.get(schema) ?? parseStandalone(schema, 'a value')
+  types.set(schema, type)
+  return type
 }
 
 interface Walk {

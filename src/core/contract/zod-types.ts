@@ -78,8 +78,14 @@ function text(meaning: Meaning): z.ZodString {
   return z.string().refine(fits, { abort: true, message: expected }).overwrite(normal)
 }
 
+interface Rule {
+  readonly fits: (value: unknown) => boolean
+  readonly expected: string
+  readonly normal: (text: string) => string
+}
+
 /** The rules of a logical type are those by which messages are checked and encoded. */
-function ruleOf(meaning: Meaning): { fits: (value: unknown) => boolean; expected: string; normal: (text: string) => string } {
+function ruleOf(meaning: Meaning): Rule {
   const conversion = conversionOf(meaning)
   return {
     fits: (value) => conversion?.accept(value) !== undefined,

@@ -109,7 +109,7 @@ test.each<[string, Field, string]>([
   [
     'decimal bounds that exclude each other',
     { type: money, 'x-min': '10', 'x-max': '9' },
-    `${at}/x-max: 9 is less than the lower bound 10`,
+    `${at}/x-max: "9" is less than the lower bound "10"`,
   ],
   ['a pattern that is none', { type: 'string', 'x-pattern': '(' }, `${at}/x-pattern: this is no regular expression`],
   ['a default that breaks the rule', { type: 'int', 'x-min': 1, default: 0 }, `${at}/default: the default 0 must be at least 1`],

@@ -335,3 +335,29 @@ test('gives data of its schema or an error for any bytes at all', () => {
   )
   expect(readable).toBeGreaterThan(100)
 })
+
+const chain = { type: 'record', name: 'Chain', fields: [{ name: 'next', type: ['null', 'Chain'], default: null }] }
+
+/** As many records in each other as are asked for, the outermost included. */
+function nested(records: number): unknown {
+  let value: unknown = null
+  for (let record = 1; record < records; record++) value = { next: value }
+  return { value }
+}
+
+test('reads records that are nested as deep as may be written, and no deeper, by every reader', () => {
+  const value = { name: 'value', type: ['null', chain] }
+  const versions = [[value], [value, note], [note]]
+  const deepest = encodePayload(definitionOf(versions, 1), conform(definitionOf(versions, 1), nested(64)))
+  // The deepest null, branch 0, becomes two more records and a null. What only skips does not count the outermost.
+  const deeper = Buffer.concat([deepest.subarray(0, -1), Buffer.from([2, 2, 0])])
+
+  expect(() => conform(definitionOf(versions, 1), nested(65))).toThrow('is nested deeper than 64 records')
+  for (const version of [1, 2]) expect(plain(decodePayload(definitionOf(versions, version), deepest))).toMatchObject(Object(nested(64)))
+  for (const version of [1, 2, 3]) {
+    expect(() => decodePayload(definitionOf(versions, version), deeper)).toThrow(
+      expect.objectContaining({ code: 'PAYLOAD_UNREADABLE', message: expect.stringContaining('records are nested deeper than 64') }),
+    )
+  }
+  expect(decodePayload(definitionOf(versions, 3), deepest)).toEqual({ note: null })
+})

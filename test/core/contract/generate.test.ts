@@ -37,6 +37,29 @@ const message = (name: string, routing: object, fields: readonly object[]): obje
   fields: [{ name: 'id', type: 'string' }, ...fields],
 })
 
+const decimal = { type: 'bytes', logicalType: 'decimal', precision: 9, scale: 2 }
+
+/** Every logical type and every rule, with and without defaults. */
+const ruled = [
+  { name: 'entry', type: { type: 'string', logicalType: 'uuid' }, doc: 'The entry.' },
+  { name: 'net', type: decimal, 'x-min': '0.01', 'x-max': '9999999' },
+  { name: 'gross', type: { type: 'fixed', name: 'Gross', size: 6, logicalType: 'decimal', precision: 12, scale: 3 } },
+  { name: 'tax', type: ['null', decimal], default: null, 'x-min': '0' },
+  { name: 'bookedAt', type: { type: 'long', logicalType: 'timestamp-millis' }, default: 0 },
+  { name: 'seenAt', type: { type: 'long', logicalType: 'timestamp-micros' }, default: 1 },
+  { name: 'day', type: { type: 'int', logicalType: 'date' }, default: 1 },
+  { name: 'serial', type: 'long', 'x-js': 'bigint', 'x-min': 1, 'x-max': '9223372036854775807', default: 7 },
+  { name: 'quantity', type: 'int', 'x-min': 1, 'x-max': 100, default: 1 },
+  { name: 'rate', type: 'double', 'x-min': 0.5, default: 1 },
+  { name: 'holder', type: 'string', 'x-min-length': 2, 'x-max-length': 40, 'confluent:tags': ['PII'], default: 'nobody' },
+  { name: 'currency', type: 'string', 'x-pattern': '^[A-Z]{3}$', default: 'EUR' },
+  { name: 'lines', type: { type: 'array', items: { type: 'string', 'x-max-length': 3 } }, 'x-min-length': 1, default: ['a'] },
+  { name: 'labels', type: { type: 'map', values: { type: 'int', 'x-max': 9 } }, 'x-max-length': 2, default: { a: 1 } },
+  { name: 'proof', type: ['null', 'bytes'], default: null, 'x-max-length': 8 },
+  { name: 'seal', type: 'bytes', default: '\u0001\u00ff' },
+  { name: 'when', type: ['null', { type: 'long', logicalType: 'timestamp-millis' }, 'string', 'boolean'], default: null },
+]
+
 /** Every kind of type, two versions, a reply in another domain. */
 const everything = {
   'common/Money.v1.avsc': money,
@@ -58,6 +81,7 @@ const everything = {
     { kind: 'command', topic: 'sales.commands', replies: ['shop.billing.OrderClosed', 'shop.billing.OrderKeptOpenForReview'] },
     [],
   ),
+  'ledger/EntryBooked.v1.avsc': { ...message('EntryBooked', { kind: 'event', topic: 'ledger' }, ruled), namespace: 'shop.ledger' },
   'billing/OrderClosed.v1.avsc': { ...message('OrderClosed', { kind: 'reply', topic: 'billing.replies' }, []), namespace: 'shop.billing' },
   'billing/OrderKeptOpenForReview.v1.avsc': {
     ...message('OrderKeptOpenForReview', { kind: 'reply', topic: 'billing.replies' }, [{ name: 'reason', type: 'string' }]),
@@ -68,7 +92,7 @@ const everything = {
 test('writes one file a domain, which reads well and which the type checker accepts', async () => {
   const files = generate(loadSchemas(folderOf(everything)))
 
-  expect([...files.keys()]).toEqual(['billing.ts', 'common.ts', 'sales.ts'])
+  expect([...files.keys()]).toEqual(['billing.ts', 'common.ts', 'ledger.ts', 'sales.ts'])
   for (const [name, text] of files) await expect(text).toMatchFileSnapshot(`generated/${name}`)
 })
 
@@ -97,6 +121,15 @@ test('what was generated makes and checks messages of every version', () => {
     id: '1',
     total: { amount: 5, currency: 'USD' },
   })
+})
+
+test('generated files name each other as the project wants it', () => {
+  const importsOf = (importExtension: '.ts' | '.js' | ''): string | undefined =>
+    generate(loadSchemas(folderOf(everything)), { importExtension })
+      .get('sales.ts')
+      ?.match(/from '(\.\/common.*)'/)?.[1]
+
+  expect([importsOf('.ts'), importsOf('.js'), importsOf('')]).toEqual(['./common.ts', './common.js', './common'])
 })
 
 test("the example's contracts are what its schemas say", async () => {

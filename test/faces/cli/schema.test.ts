@@ -1,8 +1,12 @@
+import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { generateContracts } from '../../../src/faces/cli/schema-generate.ts'
+import { type GeneratedFile, generateContracts, watchContracts } from '../../../src/faces/cli/schema-generate.ts'
 import { event, folderOf } from '../../core/contract/schema-folder.ts'
+
+const run = promisify(execFile)
 
 test('writes what is new or changed, removes what no schema asks for, and leaves the rest alone', () => {
   const folder = folderOf({
@@ -48,4 +52,61 @@ test('writes nothing at all when one schema cannot be used', () => {
     'stock/Broken.v1.avsc#: this is not JSON',
   )
   expect(existsSync(join(folder, 'out'))).toBe(false)
+})
+
+test('watching generates at once, after each change, and goes on after a mistake', async () => {
+  const folder = folderOf({ 'schemas/orders/OrderPlaced.v1.avsc': event('OrderPlaced') })
+  const [schemas, out] = [join(folder, 'schemas'), join(folder, 'out')]
+  const stop = new AbortController()
+  const results: (readonly GeneratedFile[] | Error)[] = []
+  const waiting: (() => void)[] = []
+  const watching = watchContracts({ schemas, out }, stop.signal, (result) => {
+    results.push(result)
+    waiting.shift()?.()
+  })
+  const next = async (change: () => void): Promise<unknown> => {
+    const seen = new Promise<void>((done) => waiting.push(done))
+    change()
+    await seen
+    return results.at(-1)
+  }
+
+  expect(results).toEqual([[{ path: join(out, 'orders.ts'), change: 'new' }]])
+
+  const broken = await next(() => writeFileSync(join(schemas, 'orders/OrderPlaced.v1.avsc'), '{'))
+  expect(String(broken)).toContain('orders/OrderPlaced.v1.avsc#: this is not JSON')
+  expect(existsSync(join(out, 'orders.ts'))).toBe(true)
+
+  const mended = await next(() =>
+    writeFileSync(join(schemas, 'orders/OrderPlaced.v1.avsc'), JSON.stringify(event('OrderPlaced', [{ name: 'n', type: 'int' }]))),
+  )
+  expect(mended).toEqual([{ path: join(out, 'orders.ts'), change: 'changed' }])
+
+  stop.abort()
+  await expect(watching).resolves.toBeUndefined()
+})
+
+test('watching a folder that is not there says so', async () => {
+  const missing = { schemas: join(folderOf({}), 'schemas'), out: 'out' }
+
+  await expect(watchContracts(missing, new AbortController().signal, () => undefined)).rejects.toThrow(
+    expect.objectContaining({ code: 'SCHEMAS_MISSING' }),
+  )
+})
+
+test('the command writes what it did as JSON, and takes the extension of imports from the configuration', async () => {
+  const money = { type: 'record', name: 'Money', namespace: 'shop.common', fields: [{ name: 'amount', type: 'long' }] }
+  const folder = folderOf({
+    'schemas/common/Money.v1.avsc': money,
+    'schemas/orders/OrderPlaced.v1.avsc': event('OrderPlaced', [{ name: 'total', type: 'shop.common.Money' }]),
+    'trunkline.config.ts': "export default { schema: { out: 'code', importExtension: '.js' } }\n",
+  })
+
+  const { stdout } = await run(process.execPath, [resolve('src/faces/cli/bin.ts'), 'schema', 'generate', '--json'], { cwd: folder })
+
+  expect(JSON.parse(stdout)).toEqual([
+    { path: 'code/common.ts', change: 'new' },
+    { path: 'code/orders.ts', change: 'new' },
+  ])
+  expect(readFileSync(join(folder, 'code/orders.ts'), 'utf8')).toContain("from './common.js'")
 })
