@@ -1,0 +1,8 @@
+import { PostgresAuditLog } from '../../../src/adapters/postgres/audit-log.ts'
+import { auditLogConformance } from '../../conformance/audit-log.ts'
+import { openDatabase } from './open-database.ts'
+
+auditLogConformance('postgres', async () => {
+  const { database } = await openDatabase()
+  return { database, audit: new PostgresAuditLog(database) }
+})
