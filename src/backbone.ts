@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from './config.ts'
+import type { Middleware } from './core/consume/middleware.ts'
 import { toPublications } from './core/consume/outgoing.ts'
 import { type SubscriptionOptions, SubscriptionRegistry } from './core/consume/registry.ts'
 import type { Handler, PublishOptions } from './core/consume/subscription.ts'
@@ -47,6 +48,7 @@ export class Backbone {
   readonly #database: DatabaseParts<Transaction>
   readonly #subscriptions: SubscriptionRegistry<Transaction>
   readonly #sagas: SagaRegistry
+  readonly #middlewares: Middleware<Transaction>[] = []
   readonly #life: Life
 
   constructor(options: ParsedOptions) {
@@ -57,7 +59,14 @@ export class Backbone {
     this.#database = buildDatabase(options, this.#shared, () => this.#life.wakeRelay())
     this.#sagas = new SagaRegistry(options.service, this.#shared, this.#database)
     const log = buildLog(options, this.#shared)
-    this.#life = new Life(options, { ...this.#shared, ...this.#database, log, subscriptions: this.#subscriptions, sagas: this.#sagas })
+    this.#life = new Life(options, {
+      ...this.#shared,
+      ...this.#database,
+      log,
+      subscriptions: this.#subscriptions,
+      sagas: this.#sagas,
+      middlewares: this.#middlewares,
+    })
   }
 
   /**
@@ -77,6 +86,17 @@ export class Backbone {
     return {
       subscribe: (contract, handler, options) => this.#subscribe(name, contract, handler, options ?? {}),
     }
+  }
+
+  /**
+   * Runs `middleware` around every handler of this backbone, those of its sagas too: inside the handler's transaction and
+   * time, the first one registered outermost. Errors pass through it; what it throws fails the delivery as the handler would.
+   *
+   * @throws ConfigurationError after `start`
+   */
+  use(middleware: Middleware<Transaction>): void {
+    this.#life.refuseWhenStarted('use')
+    this.#middlewares.push(middleware)
   }
 
   /** Registers a saga; it runs in its own consumer group, `<service>.<saga>`. @throws ConfigurationError the same version twice, or after `start` */

@@ -5,7 +5,8 @@ export { MemoryLog } from './adapters/memory/memory-log.ts'
 export { Backbone, createBackbone, type StartOptions } from './backbone.ts'
 export { type BackboneOptions, type Config, defineConfig } from './config.ts'
 
-// Handlers, and what they receive.
+// Handlers, what they receive, and what runs around them.
+export type { Incoming, Middleware } from './core/consume/middleware.ts'
 export type { SubscriptionOptions } from './core/consume/registry.ts'
 export type { Delivery, Handler, PublishOptions } from './core/consume/subscription.ts'
 export type { AnyContract, Contract, Message, MessageKind, Outgoing } from './core/contract/contract.ts'

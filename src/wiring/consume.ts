@@ -3,6 +3,7 @@ import { PostgresParkingStore } from '../adapters/postgres/parking-store.ts'
 import { PostgresParticipantStore } from '../adapters/postgres/participant-store.ts'
 import { PostgresPositionStore } from '../adapters/postgres/position-store.ts'
 import { Consumer } from '../core/consume/consumer.ts'
+import type { Middleware } from '../core/consume/middleware.ts'
 import type { Subscription } from '../core/consume/subscription.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
 
@@ -14,7 +15,7 @@ export interface GroupPlan<Tx> {
 /** Builds one consumer per group. */
 export function buildConsumers<Tx extends object>(
   groups: readonly GroupPlan<Tx>[],
-  parts: SharedParts & LogParts & DatabaseParts<Tx>,
+  parts: SharedParts & LogParts & DatabaseParts<Tx> & { readonly middlewares: readonly Middleware<Tx>[] },
   settings: { stopDeadlineMs: number; onFailure: (group: string, error: unknown) => void },
 ): Consumer<Tx>[] {
   const { database } = parts

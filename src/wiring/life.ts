@@ -1,6 +1,7 @@
 import { checkMigrated } from '../adapters/postgres/migrate.ts'
 import type { ParsedOptions } from '../config.ts'
 import type { Consumer } from '../core/consume/consumer.ts'
+import type { Middleware } from '../core/consume/middleware.ts'
 import type { SubscriptionRegistry } from '../core/consume/registry.ts'
 import type { Transaction } from '../core/database/database.ts'
 import type { Health, PartHealth } from '../core/health.ts'
@@ -20,6 +21,7 @@ export interface LifeParts extends SharedParts, DatabaseParts<Transaction> {
   readonly log: LogParts
   readonly subscriptions: SubscriptionRegistry<Transaction>
   readonly sagas: SagaRegistry
+  readonly middlewares: readonly Middleware<Transaction>[]
 }
 
 /** Beyond the deadline, for connections to be closed that somebody still uses. */

@@ -59,7 +59,7 @@ serviceConformance('a consumer', async () => {
   return () => {
     const { diagnostics, database, log } = bench.assembly()
     const witness = new Witness(diagnostics)
-    const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), diagnostics, ...database, ...log }
+    const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), middlewares: [], diagnostics, ...database, ...log }
     const [service] = buildConsumers(registry.groups(), parts, { stopDeadlineMs: 1_000, onFailure: () => undefined })
     if (service === undefined) throw new Error('There is a group, so there is a consumer.')
     return {

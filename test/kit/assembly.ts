@@ -119,6 +119,7 @@ export class Assembly {
       inbox: this.#replacements.inbox?.(inbox) ?? inbox,
       parking: this.#replacements.parking?.(parking, database) ?? parking,
       participants: new PostgresParticipantStore<Transaction>({ database }),
+      middlewares: [],
     }
     return this.#subscriptions
       .groups()

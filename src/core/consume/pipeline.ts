@@ -6,14 +6,17 @@ import type { Publication } from '../outbox/publication.ts'
 import type { Publisher } from '../outbox/publish.ts'
 import { guardCommand } from '../saga/participant-guard.ts'
 import type { ParticipantStore } from '../saga/participant-store.ts'
+import { type Incoming, type Middleware, runInside } from './middleware.ts'
 import { toPublications } from './outgoing.ts'
-import type { Delivery, PublishOptions, Subscription } from './subscription.ts'
+import type { PublishOptions, Subscription } from './subscription.ts'
 import { withTimeout } from './timeout.ts'
 
 export interface PipelineParts<Tx extends object> {
   readonly publisher: Publisher<Tx>
   readonly participants: ParticipantStore<Tx>
   readonly logger: Logger
+  /** Around every handler, the first one outermost. */
+  readonly middlewares: readonly Middleware<Tx>[]
 }
 
 /** One message on its way to its handler. */
@@ -28,7 +31,8 @@ export interface Run<Tx> {
 }
 
 /**
- * Runs one message in the transaction at hand: guard a saga's command, limit the time, run the handler, publish the reply.
+ * Runs one message in the transaction at hand: guard a saga's command, limit the time, run the
+ * handler inside the middlewares, publish the reply.
  *
  * @throws whatever the handler threw; the transaction must be rolled back
  */
@@ -48,15 +52,17 @@ function handle<Tx extends object>(parts: PipelineParts<Tx>, run: Run<Tx>): Prom
   return withTimeout(policy.timeoutMs, run.signal, async (signal) => {
     const delivery = new OpenDelivery(parts, run, signal)
     try {
-      return await handler(run.message, delivery)
+      return await runInside(parts.middlewares, delivery, () => handler(run.message, delivery))
     } finally {
       delivery.close()
     }
   })
 }
 
-class OpenDelivery<Tx extends object> implements Delivery<Tx> {
+class OpenDelivery<Tx extends object> implements Incoming<Tx> {
   readonly tx: Tx
+  readonly group: string
+  readonly message: Message
   readonly attempt: number
   readonly signal: AbortSignal
   readonly #parts: PipelineParts<Tx>
@@ -65,6 +71,8 @@ class OpenDelivery<Tx extends object> implements Delivery<Tx> {
 
   constructor(parts: PipelineParts<Tx>, run: Run<Tx>, signal: AbortSignal) {
     this.tx = run.tx
+    this.group = run.group
+    this.message = run.message
     this.attempt = run.attempt
     this.signal = signal
     this.#parts = parts
@@ -76,7 +84,7 @@ class OpenDelivery<Tx extends object> implements Delivery<Tx> {
   }
 
   get log(): Logger {
-    const { message, group } = this.#run
+    const { message, group } = this
     return this.#parts.logger.child({ group, type: message.type, id: message.id, correlationId: message.correlationId })
   }
 

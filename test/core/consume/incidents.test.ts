@@ -66,7 +66,7 @@ test('neither the record nor the text of an error is in an incident or a diagnos
 test('what a driver says of a batch that it could not read is in the incident', async () => {
   const bench = await ConsumeBench.open()
   const { diagnostics, database, log } = bench.assembly()
-  const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), diagnostics, ...database, ...log }
+  const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), middlewares: [], diagnostics, ...database, ...log }
   const settings = { stopDeadlineMs: 0, onFailure: () => undefined }
   const [consumer] = buildConsumers([{ group: 'judge', subscriptions: new Map() }], parts, settings)
   const unreadable = { code: 'KAFKA_CODEC_UNKNOWN', reason: 'It is compressed with snappy. Let its producer use zstd.' }
