@@ -18,7 +18,9 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
   // The contracts are files; the rest of the core never looks at a disk.
   'src/core/contract/schema-files.ts': { packages: ['node:fs', 'node:path'], places: ['src/core', 'src/foundation'] },
 
-  'src/adapters/kafkajs': { packages: ['kafkajs', 'node:*'], places: ['src/core', 'src/foundation'] },
+  // Records as Kafka writes them: bytes that every driver reads and writes alike.
+  'src/adapters/wire': { packages: ['node:*'], places: ['src/core', 'src/foundation'] },
+  'src/adapters/kafkajs': { packages: ['kafkajs', 'node:*'], places: ['src/adapters/wire', 'src/core', 'src/foundation'] },
   'src/adapters/memory': { packages: [], places: ['src/core', 'src/foundation'] },
   'src/adapters/pino': { packages: ['pino'], places: ['src/core', 'src/foundation'] },
   'src/adapters/registry': { packages: ['zod', 'node:buffer'], places: ['src/core', 'src/foundation'] },

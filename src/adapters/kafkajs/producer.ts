@@ -4,10 +4,11 @@ import { backoffMs } from '../../foundation/backoff.ts'
 import { systemClock } from '../../foundation/clock.ts'
 import { ConfigurationError, messageOf, TransientError, type TrunklineError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import type { PartitionBatch, PartitionReply } from '../wire/produce-body.ts'
 import { type KafkaAddress, KafkajsClient } from './client.ts'
 import { isStaleLeader, mapError, outcomeOfCode, refusedBeforeSend, unknownAppend } from './errors.ts'
 import type { Broker } from './internals.ts'
-import { type PartitionBatch, type PartitionReply, produceRequest } from './produce-request.ts'
+import { produceRequest } from './produce-request.ts'
 
 export interface KafkajsProducerParts {
   readonly address: KafkaAddress

@@ -1,5 +1,5 @@
-import { crc32c } from '../../../src/adapters/kafkajs/crc32c.ts'
-import { recordBatchSize, writeRecordBatch } from '../../../src/adapters/kafkajs/overrides/slow-record-encoder.ts'
+import { crc32c } from '../../../src/adapters/wire/crc32c.ts'
+import { recordBatchSize, writeRecordBatch } from '../../../src/adapters/wire/record-encoder.ts'
 import type { LogRecord } from '../../../src/core/broker/log-producer.ts'
 
 export interface BatchOverrides {

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { ByteReader } from '../../../src/adapters/kafkajs/byte-reader.ts'
+import { ByteReader } from '../../../src/adapters/wire/byte-reader.ts'
 import { WireWriter } from './wire.ts'
 
 const PRODUCE = 0

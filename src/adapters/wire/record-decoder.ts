@@ -4,7 +4,7 @@ import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
 import { isTrunklineError, messageOf, PermanentError } from '../../foundation/errors.ts'
 import { ByteReader } from './byte-reader.ts'
 import { crc32c } from './crc32c.ts'
-import { readHeaders } from './overrides/quadratic-headers.ts'
+import { readHeaders } from './record-headers.ts'
 
 /**
  * An offset that holds nothing for a listener: a control record, a record of an aborted transaction, or the end of a

@@ -1,11 +1,11 @@
-import { HEADER_BYTES_MAX, HEADERS_MAX } from '../../../core/broker/header-bytes.ts'
-import type { HeaderPair } from '../../../core/broker/log-producer.ts'
-import type { ByteReader } from '../byte-reader.ts'
+import { HEADER_BYTES_MAX, HEADERS_MAX } from '../../core/broker/header-bytes.ts'
+import type { HeaderPair } from '../../core/broker/log-producer.ts'
+import type { ByteReader } from './byte-reader.ts'
 
 const EMPTY = Buffer.alloc(0)
 
 /**
- * Removes: headers are folded into an object with a spread per header. One record of 39 KB with 5,000 headers
+ * Removes from kafkajs: headers are folded into an object with a spread per header. One record of 39 KB with 5,000 headers
  * freezes the process for seconds and so, rebalance by rebalance, the whole group; names such as `__proto__` and the
  * order across names are lost.
  *

@@ -1,5 +1,5 @@
-import type { HeaderPair, LogRecord } from '../../../core/broker/log-producer.ts'
-import { crc32c } from '../crc32c.ts'
+import type { HeaderPair, LogRecord } from '../../core/broker/log-producer.ts'
+import { crc32c } from './crc32c.ts'
 
 /** Bytes of a record batch before its records: everything from the base offset to the number of records. */
 const BATCH_OVERHEAD = 61
@@ -8,7 +8,7 @@ const CRC_FROM = 21
 const MAGIC = 2
 
 /**
- * Removes: kafkajs allocates 512 zeroed bytes for every record and again for every header, and copies each batch
+ * Removes from kafkajs: it allocates 512 zeroed bytes for every record and again for every header, and copies each batch
  * about three times; with six headers, 20 µs a record. Here sizes are computed first, then everything is written once.
  * The bytes are the same as kafkajs's.
  *
