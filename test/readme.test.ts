@@ -160,7 +160,7 @@ function valueIn(cell: string): unknown {
   const text = bare(cell)
   if (text === '{}') return {}
   if (/^\d+$/.test(text)) return Number(text)
-  if (text === '{}') return {}
+  if (text === 'true' || text === 'false') return text === 'true'
   const quoted = /^'(.*)'$/.exec(text)?.[1]
   return quoted === undefined ? undefined : (durationMs(quoted) ?? quoted)
 }

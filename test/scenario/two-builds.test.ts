@@ -148,7 +148,7 @@ function route(row: Record<string, unknown>, contract: AnyContract): Routed<obje
     headers: unpackHeaders(headers),
     timestampMs: Number(at),
   }
-  const policy = { inlineRetries: 0, timeoutMs: 1_000 }
+  const policy = { inlineRetries: 0, timeoutMs: 1_000, checksRules: false }
   const subscription = { contract, handler: () => Promise.resolve(), policy }
   const place = { topic: String(row['topic']), partition: Number(row['partition']) }
   return routeRecord(record, place, { subscriptions: new Map([[contract.definition.name, subscription]]) })

@@ -6,6 +6,7 @@ import type { Publication } from '../outbox/publication.ts'
 import type { Publisher } from '../outbox/publish.ts'
 import { guardCommand } from '../saga/participant-guard.ts'
 import type { ParticipantStore } from '../saga/participant-store.ts'
+import { checkRules } from './check-rules.ts'
 import { type Incoming, type Middleware, runInside } from './middleware.ts'
 import { toPublications } from './outgoing.ts'
 import type { PublishOptions, Subscription } from './subscription.ts'
@@ -31,12 +32,13 @@ export interface Run<Tx> {
 }
 
 /**
- * Runs one message in the transaction at hand: guard a saga's command, limit the time, run the
- * handler inside the middlewares, publish the reply.
+ * Runs one message in the transaction at hand: check its rules where the subscription asks, guard a saga's command, limit the
+ * time, run the handler inside the middlewares, publish the reply.
  *
  * @throws whatever the handler threw; the transaction must be rolled back
  */
 export async function runHandler<Tx extends object>(parts: PipelineParts<Tx>, run: Run<Tx>): Promise<void> {
+  if (run.subscription.policy.checksRules) checkRules(run.message, run.subscription.contract.definition)
   if (run.subscription.contract.definition.kind !== 'command') {
     await handle(parts, run)
     return

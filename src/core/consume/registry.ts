@@ -14,6 +14,12 @@ export const subscriptionOptions = z.strictObject({
     .prefault({}),
   /** How long a handler may take. Default '30s'. */
   timeout: duration({ min: '10ms', max: '10m' }).prefault('30s'),
+  /**
+   * Whether a message must keep the rules of its fields (`x-min`, `x-pattern`, …), those of the version subscribed, to reach
+   * the handler. One that does not is a dead letter whose reason names the path. Default false: rules hold where a message is
+   * made, and its schema is checked in any case.
+   */
+  checkRules: z.boolean().default(false),
 })
 export type SubscriptionOptions = z.input<typeof subscriptionOptions>
 
@@ -33,7 +39,7 @@ export class SubscriptionRegistry<Tx> {
   /** @throws ConfigurationError `HANDLER_DUPLICATE`, `OPTION_INVALID` */
   add(group: string, contracts: readonly AnyContract[], handler: AnyHandler<Tx>, options: SubscriptionOptions = {}): void {
     const where = `subscribe(${contracts.map((contract) => contract.definition.name).join(', ')})`
-    const { retry, timeout } = parseOptions(subscriptionOptions, options, where)
+    const { retry, timeout, checkRules } = parseOptions(subscriptionOptions, options, where)
     if (timeout > this.#timeoutMsMax) throw timeoutTooLong(where, timeout, this.#timeoutMsMax)
     const subscriptions = this.#groups.get(group) ?? new Map<string, Subscription<Tx>>()
     for (const contract of contracts) {
@@ -45,7 +51,7 @@ export class SubscriptionRegistry<Tx> {
           { group, name },
         )
       }
-      subscriptions.set(name, { contract, handler, policy: { inlineRetries: retry.inline, timeoutMs: timeout } })
+      subscriptions.set(name, { contract, handler, policy: { inlineRetries: retry.inline, timeoutMs: timeout, checksRules: checkRules } })
     }
     this.#groups.set(group, subscriptions)
   }

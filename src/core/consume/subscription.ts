@@ -44,4 +44,6 @@ export interface SubscriptionPolicy {
   /** How often a failed message runs again at once, before it is parked. */
   readonly inlineRetries: number
   readonly timeoutMs: number
+  /** Whether a message must keep the rules of its fields to reach the handler. */
+  readonly checksRules: boolean
 }

@@ -15,10 +15,14 @@ export type Check = (value: unknown) => unknown
 /** Makes the error. `problem` continues a sentence that begins with the path; `mend` says what to do. */
 export type Refuse = (path: string, problem: string, mend: string) => Error
 
+/** Rules are a business's word on what is made; what was made before may have kept others. */
+export type Asked = 'schema and rules' | 'schema only'
+
 /** The path is one list, pushed and popped on the way down: nothing is built while values fit. */
 type Visit = (value: unknown, path: string[]) => unknown
 
 interface Compilation {
+  readonly asks: Asked
   readonly refuse: (path: readonly string[], problem: string, mend: string) => Error
   readonly records: Map<AvroRecord, Visit>
   /** A value as an error may show it. */
@@ -37,8 +41,9 @@ export const FLOAT_MAX = 3.4028234663852886e38
 export const DEPTH_MAX = 64
 
 /** Builds the check of one schema, once. */
-export function compileCheck(type: AvroType, refuse: Refuse): Check {
+export function compileCheck(type: AvroType, refuse: Refuse, asks: Asked): Check {
   const compilation: Compilation = {
+    asks,
     refuse: (path, problem, mend) => refuse(path.join('.'), problem, mend),
     records: new Map(),
     shown,
@@ -53,7 +58,7 @@ export function compileCheck(type: AvroType, refuse: Refuse): Check {
 
 function compile(type: AvroType, compilation: Compilation): Visit {
   const visit = compileType(type, compilation)
-  const rules = compileRules(type)
+  const rules = compilation.asks === 'schema only' ? undefined : compileRules(type)
   if (rules === undefined) return visit
   return (value, path) => {
     const accepted = visit(value, path)

@@ -1,6 +1,6 @@
 import { ConfigurationError, ContractError } from '../../foundation/errors.ts'
 import type { AvroRecord, AvroSchema } from './avro.ts'
-import { type Check, compileCheck } from './check.ts'
+import { type Asked, type Check, compileCheck } from './check.ts'
 import { isKeyType } from './look.ts'
 import { parseStandalone } from './schema-parser.ts'
 
@@ -20,21 +20,38 @@ interface Definition extends Named {
   readonly versions: readonly Versioned[]
 }
 
-const checks = new WeakMap<Definition, Check>()
+/** Of data that is made, and of data that is read. */
+const madeChecks = new WeakMap<Definition, Check>()
+const readChecks = new WeakMap<Definition, Check>()
 
 /**
- * Checks data against the version that the definition makes.
+ * Checks data against the version that the definition makes, rules and key included: what is made must keep them.
  *
  * @returns a copy in the schema's order with defaults filled in
  * @throws ContractError `CONTRACT_VIOLATED`: names the path
  */
 export function conform(definition: Definition, data: unknown): unknown {
+  return checkIn(madeChecks, definition, 'schema and rules')(data)
+}
+
+/**
+ * The same against the schema alone, for data that is read: it was made by the rules of its own time, and one that was
+ * tightened since must not lose it.
+ *
+ * @returns a copy in the schema's order with defaults filled in
+ * @throws ContractError `CONTRACT_VIOLATED`: names the path
+ */
+export function conformToSchema(definition: Definition, data: unknown): unknown {
+  return checkIn(readChecks, definition, 'schema only')(data)
+}
+
+function checkIn(checks: WeakMap<Definition, Check>, definition: Definition, asks: Asked): Check {
   let check = checks.get(definition)
   if (check === undefined) {
-    check = checkOf(definition)
+    check = checkOf(definition, asks)
     checks.set(definition, check)
   }
-  return check(data)
+  return check
 }
 
 /** The version that the definition makes. @throws ConfigurationError `CONTRACT_INVALID`: it has no such version */
@@ -44,17 +61,19 @@ export function versionOf<Version extends Versioned>(definition: Named & { reado
   return version
 }
 
-function checkOf(definition: Definition): Check {
+function checkOf(definition: Definition, asks: Asked): Check {
   const type = `${definition.name}.v${definition.version}`
   const schema = parseStandalone(versionOf(definition).schema, type)
   if (schema.kind !== 'record' || schema.name !== definition.name) throw invalid(definition, 'its schema is not the record of that name')
   const next = nextFile(definition)
-  const check = compileCheck(schema, (path, problem, mend) => {
+  const refuse = (path: string, problem: string, mend: string): ContractError => {
     const subject = path === '' ? 'it' : `"${path}"`
     const message = `${type} is not valid: ${subject} ${problem}. ${mend}, or add ${next}.`
     return new ContractError('CONTRACT_VIOLATED', message, { type, path })
-  })
-  return withKey(check, schema, definition, type)
+  }
+  const check = compileCheck(schema, refuse, asks)
+  // The key of a message that is read stands in its record.
+  return asks === 'schema only' ? check : withKey(check, schema, definition, type)
 }
 
 /** A key is text; an empty one would put unrelated messages into one order. */

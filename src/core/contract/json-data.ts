@@ -2,7 +2,7 @@ import { Buffer, isUtf8 } from 'node:buffer'
 import { ContractError, messageOf } from '../../foundation/errors.ts'
 import { type AvroRecord, type AvroType, isJsonObject } from './avro.ts'
 import { decodePayload, encodePayload, VALUE_BYTES_MAX } from './codec.ts'
-import { conform } from './conform.ts'
+import { conformToSchema } from './conform.ts'
 import { type ContractDefinition, typeOf } from './contract.ts'
 import { parseJsonWithin } from './json-depth.ts'
 import { parseStandalone } from './schema-parser.ts'
@@ -10,8 +10,8 @@ import { parseStandalone } from './schema-parser.ts'
 const DEPTH_MAX = 64
 
 /**
- * Reads data that a foreign producer wrote as JSON: checked against the version that its type names, then read as
- * the contract's own, as Avro data of that version would be.
+ * Reads data that a foreign producer wrote as JSON: checked against the schema of the version that its type names, then
+ * read as the contract's own, as Avro data of that version would be. Rules of fields are not asked for, as for Avro data.
  *
  * JSON has no bytes, no times and no numbers beyond 2^53: bytes are base64, a timestamp is a text in RFC 3339 (or
  * milliseconds), a long that is a bigint may be a text of digits, a decimal is a text.
@@ -21,7 +21,7 @@ const DEPTH_MAX = 64
  */
 export function dataFromJson(definition: ContractDefinition, version: number, value: Buffer): unknown {
   const written = writtenIn(definition, version)
-  const data = conform(written.definition, fromJson(written.type, parsed(definition, value)))
+  const data = conformToSchema(written.definition, fromJson(written.type, parsed(definition, value)))
   if (version === definition.version) return data
   return decodePayload(definition, encodePayload(written.definition, data))
 }

@@ -1,5 +1,5 @@
 import { ConfigurationError, ContractError, messageOf } from '../../foundation/errors.ts'
-import { conform, versionOf } from './conform.ts'
+import { conformToSchema, versionOf } from './conform.ts'
 import { type Contract, type ContractDefinition, type ContractTypes, contract, typeOf, type Upcaster } from './contract.ts'
 
 /**
@@ -8,8 +8,9 @@ import { type Contract, type ContractDefinition, type ContractTypes, contract, t
  *
  * The result is the same contract for subscriptions, sagas and publishers, so use it everywhere in place of the generated one.
  * What was written in `from`'s version, or in one before it, is first read as that version (by `from`'s own upcasters,
- * where it has some) and then converted: `upcast(V3, upcast(V2, V1, …), …)` is a chain. What comes out is checked as if it
- * were to be published; fields with a default may be left out.
+ * where it has some) and then converted: `upcast(V3, upcast(V2, V1, …), …)` is a chain. What comes out
+ * must fit the newer schema, where fields with a default may be left out; the rules of its fields (`x-min`, …) are asked for
+ * only where a subscription says `checkRules`.
  *
  * A saga takes it as `startedBy`; the replies of its commands it reads by the contracts that were generated with them.
  *
@@ -37,12 +38,12 @@ export function upcasterFor(definition: ContractDefinition, version: number): Up
 /**
  * Converts data that was read as the upcaster's version.
  *
- * @returns data of the definition's own version, checked, with defaults filled in
+ * @returns data of the definition's own version, checked against its schema, with defaults filled in
  * @throws ContractError `UPCAST_FAILED`: the upcaster threw, or what it made does not fit
  */
 export function convertData(definition: ContractDefinition, upcaster: Upcaster, data: unknown): unknown {
   try {
-    return conform(definition, upcaster.convert(data))
+    return conformToSchema(definition, upcaster.convert(data))
   } catch (error) {
     const type = typeOf(definition.name, upcaster.from.version)
     throw new ContractError(

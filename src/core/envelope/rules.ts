@@ -39,7 +39,7 @@ let plain: ((envelope: object) => boolean) | undefined
  */
 export function checkEnvelope(envelope: Envelope): void {
   if (isPlainEnvelope(envelope)) return
-  schemaCheck ??= compileCheck(parseStandalone(EventEnvelope, 'EventEnvelope'), (path, problem, mend) => invalid(path, problem, mend))
+  schemaCheck ??= compileCheck(parseStandalone(EventEnvelope, 'EventEnvelope'), invalid, 'schema and rules')
   schemaCheck(envelope)
   if (envelope.specversion !== '1.0') throw invalid('specversion', 'must be "1.0"', 'Write CloudEvents 1.0')
   for (const attribute of ['id', 'source', 'type', 'correlationid'] as const) {

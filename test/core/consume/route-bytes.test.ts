@@ -9,7 +9,10 @@ import { countedOn } from '../../kit/contracts.ts'
 const Counted = countedOn('t')
 const place = { topic: 't', partition: 0 }
 const subscriptions = new Map<string, Subscription<object>>([
-  ['test.Counted', { contract: Counted, handler: async () => undefined, policy: { inlineRetries: 0, timeoutMs: 1_000 } }],
+  [
+    'test.Counted',
+    { contract: Counted, handler: async () => undefined, policy: { inlineRetries: 0, timeoutMs: 1_000, checksRules: false } },
+  ],
 ])
 const envelope: HeaderPair[] = [
   ['ce_specversion', Buffer.from('1.0')],

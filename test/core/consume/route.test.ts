@@ -47,7 +47,7 @@ async function routerFor(order: AnyContract, registered: readonly unknown[], ask
 }
 
 function routerWithout(order: AnyContract): Router<object> {
-  const policy = { inlineRetries: 0, timeoutMs: 1_000 }
+  const policy = { inlineRetries: 0, timeoutMs: 1_000, checksRules: false }
   return { subscriptions: new Map([['shop.Order', { contract: order, handler: async () => undefined, policy }]]) }
 }
 
