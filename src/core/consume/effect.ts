@@ -78,10 +78,15 @@ export async function applyEffect<Tx extends object, Result>(
   return result
 }
 
-function lookForParkedKey<Tx extends object>(parts: EffectParts<Tx>, tx: Tx, held: HeldPartition, effect: EffectOf): Promise<boolean> {
+async function lookForParkedKey<Tx extends object>(
+  parts: EffectParts<Tx>,
+  tx: Tx,
+  held: HeldPartition,
+  effect: EffectOf,
+): Promise<boolean> {
   const { key } = effect.record
-  if (!effect.keyed || key === null) return Promise.resolve(false)
-  return parts.parking.lockParked(tx, { group: held.group, topic: held.topic, key })
+  if (!effect.keyed || key === null) return false
+  return (await parts.parking.lockParked(tx, held, [key])).length > 0
 }
 
 /** Like `Promise.all`, but no statement is left running when another failed. */

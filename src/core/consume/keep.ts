@@ -49,7 +49,7 @@ async function applyInForm<Tx extends object, Result>(
   const untold: Incident[] = []
   const keep: Keep<Tx> = async (tx, message, incident) => {
     try {
-      await parts.parking.park(tx, form?.of(message) ?? message)
+      await parts.parking.park(tx, [form?.of(message) ?? message])
       if (form?.whole === false) untold.push(...(incident === undefined ? [] : [incident]), keptInPart(held, effect))
       else if (incident !== undefined) await parts.incidents.recordIn(tx, incident)
     } catch (error) {

@@ -26,18 +26,19 @@ export interface ParkedMessage {
 /** Keys that wait, and the messages queued behind them. */
 export interface ParkingStore<Tx> {
   /**
-   * Looks for the key and locks it against being unparked, in a statement of its own after the claim.
+   * Looks for keys of one topic and locks those that are parked against being unparked, in ascending order. It is a
+   * statement of its own after the claim.
    *
-   * @returns whether it is parked: then its messages must queue up, not run
+   * @returns those that are parked: their messages must queue up, not run
    */
-  lockParked(tx: Tx, key: KeyReference): Promise<boolean>
+  lockParked(tx: Tx, place: { readonly group: string; readonly topic: string }, keys: readonly Buffer[]): Promise<readonly Buffer[]>
 
-  /** Keeps a message, at the end of its key's queue; parks the key if it was not. */
-  park(tx: Tx, message: ParkedMessage): Promise<void>
+  /** Keeps messages of one group, each at the end of its key's queue, in the order given; parks the keys that were not. */
+  park(tx: Tx, messages: readonly ParkedMessage[]): Promise<void>
 
   /** Makes known that the group handles these message names. They are never skipped from now on. */
   registerHandled(group: string, names: readonly string[]): Promise<void>
 
-  /** Whether any build of the group handles the name; read inside the effect transaction, for a cached answer loses. */
-  handledByGroup(tx: Tx, group: string, name: string): Promise<boolean>
+  /** Which of the names any build of the group handles; read inside the effect transaction, for a cached answer loses. */
+  handledByGroup(tx: Tx, group: string, names: readonly string[]): Promise<ReadonlySet<string>>
 }

@@ -61,7 +61,7 @@ export async function passOver<Tx extends object>(
   // Not claimed: a message that was passed over is not settled, a later build may still want it. Nor is its key
   // looked for: a parked key is locked after the claim, by whoever keeps the message.
   const outcome = await applyOrKeep(parts, held, { record, inboxId: undefined, keyed: false }, async (tx, _, keep) => {
-    if (await parts.parking.handledByGroup(tx, held.group, name)) {
+    if ((await parts.parking.handledByGroup(tx, held.group, [name])).has(name)) {
       const fresh = await parts.inbox.claim(tx, held.group, [inboxId])
       if (!fresh.has(inboxId)) return 'settled'
       const reason = `This build of "${held.group}" has no handler for ${name}; another build of the group has.`

@@ -94,16 +94,16 @@ test('an id is claimed before a parked key is locked, whatever becomes of the re
       },
     }),
     parking: (real) => ({
-      lockParked: (tx, key) => {
+      lockParked: (tx, place, keys) => {
         order.push('parked key')
-        return real.lockParked(tx, key)
+        return real.lockParked(tx, place, keys)
       },
-      park: (tx, message) => {
+      park: (tx, messages) => {
         order.push('parked key')
-        return real.park(tx, message)
+        return real.park(tx, messages)
       },
       registerHandled: (group, names) => real.registerHandled(group, names),
-      handledByGroup: (tx, group, name) => real.handledByGroup(tx, group, name),
+      handledByGroup: (tx, group, names) => real.handledByGroup(tx, group, names),
     }),
   })
   applyCounted(assembly, { topic: 't' })

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { ParkingStore } from '../../../src/core/consume/parking-store.ts'
+import type { ParkedMessage, ParkingStore } from '../../../src/core/consume/parking-store.ts'
 import { encodePayload } from '../../../src/core/contract/codec.ts'
 import type { Database, Transaction } from '../../../src/core/database/database.ts'
 import { toHeaders } from '../../../src/core/envelope/headers.ts'
@@ -135,14 +135,14 @@ describe('a message is kept, whatever it looks like and whatever its handler thr
 })
 
 /** Refuses by a statement that fails, as PostgreSQL refuses a datum that nobody foresaw. */
-function refusing(refuses: (message: Parameters<ParkingStore<Transaction>['park']>[1]) => boolean) {
+function refusing(refuses: (message: ParkedMessage) => boolean) {
   return (real: ParkingStore<Transaction>, database: Database<Transaction>): ParkingStore<Transaction> => ({
-    lockParked: (tx, key) => real.lockParked(tx, key),
+    lockParked: (tx, place, keys) => real.lockParked(tx, place, keys),
     registerHandled: (group, names) => real.registerHandled(group, names),
-    handledByGroup: (tx, group, name) => real.handledByGroup(tx, group, name),
-    park: async (tx, message) => {
-      if (refuses(message)) await database.queryable(tx).query("select 'unforeseen'::integer")
-      await real.park(tx, message)
+    handledByGroup: (tx, group, names) => real.handledByGroup(tx, group, names),
+    park: async (tx, messages) => {
+      if (messages.some(refuses)) await database.queryable(tx).query("select 'unforeseen'::integer")
+      await real.park(tx, messages)
     },
   })
 }
