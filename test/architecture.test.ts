@@ -44,6 +44,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
     places: [
       'src/adapters/kafkajs/admin.ts',
       'src/adapters/postgres/migrate.ts',
+      'src/adapters/postgres/operator-database.ts',
       'src/adapters/postgres/queries',
       'src/adapters/postgres/server-databases.ts',
       'src/adapters/registry/registry-client.ts',

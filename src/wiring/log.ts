@@ -5,7 +5,10 @@ import { prefixedLog } from '../core/broker/prefixed-log.ts'
 import type { LogParts, SharedParts } from './parts.ts'
 
 /** Builds the log side for the driver that was chosen; nothing connects before it is used. */
-export function buildLog(options: ParsedOptions, shared: SharedParts): LogParts {
+export function buildLog(
+  options: Pick<ParsedOptions, 'kafka' | 'service' | 'topics'>,
+  shared: Pick<SharedParts, 'clock' | 'diagnostics' | 'logger'>,
+): LogParts {
   const { kafka, service, topics } = options
   if (kafka.driver === 'kafkajs') {
     const { prefix, ...address } = kafka

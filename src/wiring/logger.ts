@@ -5,17 +5,17 @@ import type { Logger } from '../core/logger.ts'
 
 /** The user's logger, one of ours, or none; what the backbone reports about itself goes there too. */
 export function buildLogger(options: ParsedOptions, diagnostics: BackboneDiagnostics): Logger {
-  if (options.logger === false) return silent
+  if (options.logger === false) return silentLogger
   const logger = options.logger ?? createLogger(options.service, options.logLevel)
   logDiagnostics(diagnostics, logger)
   return logger
 }
 
-const silent: Logger = {
+export const silentLogger: Logger = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,
   error: () => undefined,
-  child: () => silent,
+  child: () => silentLogger,
   isLevelEnabled: () => false,
 }
