@@ -10,6 +10,7 @@ import { PRODUCE_API } from '../wire/produce-body.ts'
 import { isUnknownTopic, mapError, partitionMissing, topicMissing } from './errors.ts'
 import { type Broker, type Cluster, type ConnectionPool, type Kafkajs, loadKafkajs, type ProtocolRequest } from './internals.ts'
 import { removeIdleTimerSpin } from './overrides/idle-timer-spin.ts'
+import { fairAssigner, type SubscriptionParts } from './overrides/starving-assigner.ts'
 
 export interface KafkaLogin {
   readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
@@ -96,9 +97,11 @@ export class KafkajsClient {
     }
   }
 
-  /** kafkajs's own consumer on this client. */
-  consumer(config: ConsumerConfig): Consumer {
-    return this.#kafkajs.createConsumer({ ...config, cluster: this.cluster, logger: this.#logger })
+  /** kafkajs's own consumer on this client; partitions are shared out by our assigner, or kafkajs's where others of the group know no other. */
+  consumer(config: ConsumerConfig, subscription: SubscriptionParts): Consumer {
+    const { assignerProtocol, roundRobin, createConsumer } = this.#kafkajs
+    const partitionAssigners = [fairAssigner(assignerProtocol, subscription), roundRobin]
+    return createConsumer({ ...config, partitionAssigners, cluster: this.cluster, logger: this.#logger })
   }
 
   async createTopic(topic: string, partitions: number, replicationFactor: number): Promise<boolean> {

@@ -124,6 +124,7 @@ export class KafkajsConsumer implements LogConsumer {
       topics: existing,
       listener,
       rangeOf: (partition) => admin.rangeOf(partition),
+      partitionsOf: (topic) => admin.partitionsOf(topic),
       diagnostics,
       onJoined: () => {
         this.#hasJoined = true

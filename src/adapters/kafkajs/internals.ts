@@ -1,6 +1,16 @@
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
-import type { Admin, Consumer, ConsumerConfig, logCreator, RetryOptions } from 'kafkajs'
+import type {
+  Admin,
+  Consumer,
+  ConsumerConfig,
+  ISerializer,
+  logCreator,
+  MemberAssignment,
+  MemberMetadata,
+  PartitionAssigner,
+  RetryOptions,
+} from 'kafkajs'
 import { ConfigurationError } from '../../foundation/errors.ts'
 
 /** The overrides lean on what is inside this version, so no other will do. */
@@ -102,6 +112,12 @@ export interface SocketArguments {
   readonly onConnect: () => void
 }
 
+/** How members and assignments are written in the group protocol. */
+export interface AssignerProtocol {
+  readonly MemberMetadata: ISerializer<MemberMetadata>
+  readonly MemberAssignment: ISerializer<MemberAssignment>
+}
+
 export interface Kafkajs {
   readonly Cluster: new (options: ClusterOptions) => Cluster
   readonly createConsumer: (options: ConsumerConfig & { readonly cluster: Cluster; readonly logger: unknown }) => Consumer
@@ -111,6 +127,9 @@ export interface Kafkajs {
   /** Makes the error that kafkajs throws for a code of the protocol. */
   readonly createErrorFromCode: (code: number) => Error
   readonly parseFetch: (reply: unknown) => Promise<unknown>
+  readonly assignerProtocol: AssignerProtocol
+  /** kafkajs's own way to share partitions, for groups in which not every member is ours. */
+  readonly roundRobin: PartitionAssigner
 }
 
 /**
@@ -139,5 +158,7 @@ export function loadKafkajs(require: NodeJS.Require = createRequire(import.meta.
     createSocket: require('kafkajs/src/network/socketFactory')(),
     createErrorFromCode: require('kafkajs/src/protocol/error').createErrorFromCode,
     parseFetch: require('kafkajs/src/protocol/requests/fetch/v11/response').parse,
+    assignerProtocol: require('kafkajs/src/consumer/assignerProtocol'),
+    roundRobin: require('kafkajs/src/consumer/assigners').roundRobin,
   }
 }

@@ -18,6 +18,8 @@ export interface MembershipParts {
   readonly topics: readonly string[]
   readonly listener: LogConsumerListener
   readonly rangeOf: (partition: TopicPartition) => Promise<PartitionRange>
+  /** @returns `undefined` when there is no such topic; asked for the topics of every member when this one leads the group */
+  readonly partitionsOf: (topic: string) => Promise<number | undefined>
   readonly diagnostics: BackboneDiagnostics | undefined
   /** Called when an assignment is known, also an empty one. */
   readonly onJoined: () => void
@@ -55,12 +57,14 @@ export class Membership implements PartitionFetcher {
   readonly #watch = new MembershipWatch(systemClock, (error) => this.#ended.reject(error))
   #starting: Promise<void> | undefined
   #committer: OffsetCommitter | undefined
+  /** The last assignment, also while it is revoked: most of it comes back. */
+  #assigned: readonly TopicPartition[] = []
   #leaving = false
 
   constructor(parts: MembershipParts) {
     this.#parts = parts
     this.#ended.promise.catch(() => undefined)
-    this.#consumer = parts.client.consumer({
+    const settings = {
       groupId: parts.group,
       sessionTimeout: SESSION_TIMEOUT_MS,
       rebalanceTimeout: REBALANCE_TIMEOUT_MS,
@@ -69,7 +73,9 @@ export class Membership implements PartitionFetcher {
       minBytes: 1,
       maxBytesPerPartition: PARTITION_BYTES_MAX,
       retry: { ...RETRY, restartOnFailure: async () => false },
-    })
+    }
+    const { topics, partitionsOf } = parts
+    this.#consumer = parts.client.consumer(settings, { topics, partitionsOf, owned: () => this.#assigned })
   }
 
   /** Whether the group counts us as a member, as far as we can know. */
@@ -169,10 +175,10 @@ export class Membership implements PartitionFetcher {
       diagnostics: this.#parts.diagnostics,
       commit: (offsets) => this.#commit(offsets),
     })
-    for (const [topic, partitions] of Object.entries(payload.memberAssignment)) {
-      this.#consumer.pause([{ topic, partitions: [...partitions] }])
-      for (const partition of partitions) this.#own({ topic, partition }, this.#committer)
-    }
+    const assigned = Object.entries(payload.memberAssignment)
+    this.#assigned = assigned.flatMap(([topic, partitions]) => partitions.map((partition) => ({ topic, partition })))
+    for (const [topic, partitions] of assigned) this.#consumer.pause([{ topic, partitions: [...partitions] }])
+    for (const partition of this.#assigned) this.#own(partition, this.#committer)
     this.#parts.onJoined()
   }
 

@@ -79,6 +79,7 @@ test('a membership whose group kafkajs has dropped is asked for nothing that thr
     topics: ['orders'],
     listener: new RecordingListener(),
     rangeOf: async () => ({ earliest: 0n, latest: 0n, topicId: null }),
+    partitionsOf: async () => 1,
     diagnostics: undefined,
     onJoined: () => undefined,
   })
