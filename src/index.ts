@@ -1,7 +1,8 @@
 // The backbone: publish, subscribe, saga.
 
-// A log in memory, shared by the backbones of one process.
-export { MemoryLog } from './adapters/memory/memory-log.ts'
+// A log in memory, shared by the backbones of one process, and what can be made to go wrong in it.
+export type { FaultChances, MemoryFault, MemoryFaults } from './adapters/memory/memory-faults.ts'
+export { MemoryLog, type MemoryLogOptions } from './adapters/memory/memory-log.ts'
 export { Backbone, createBackbone, type StartOptions } from './backbone.ts'
 export { type BackboneOptions, type Config, defineConfig } from './config.ts'
 

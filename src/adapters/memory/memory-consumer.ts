@@ -3,7 +3,7 @@ import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import { PartitionReader, type PartitionSource } from '../../core/broker/partition-reader.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { messageOf, TransientError } from '../../foundation/errors.ts'
+import { isTrunklineError, messageOf, TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
 import type { GroupMember, MemoryGroup } from './memory-group.ts'
@@ -16,11 +16,12 @@ export interface MemoryConsumerParts {
 }
 
 const BATCH_RECORDS_MAX = 500
+const BATCH_BYTES_MAX = 1024 * 1024
 
 export class MemoryConsumer implements LogConsumer, GroupMember {
+  readonly topics: readonly string[]
   readonly #parts: MemoryConsumerParts
   readonly #name: string
-  readonly #topics: readonly string[]
   readonly #group: MemoryGroup
   readonly #readers = new Map<string, PartitionReader>()
   readonly #ending = new Map<string, Promise<void>>()
@@ -31,7 +32,7 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
   constructor(parts: MemoryConsumerParts, group: string, topics: readonly string[]) {
     this.#parts = parts
     this.#name = group
-    this.#topics = topics
+    this.topics = topics
     this.#group = parts.cluster.group(group)
   }
 
@@ -43,13 +44,13 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
     if (this.#listener !== undefined) return
     const missing = this.#missing()
     for (const topic of missing) void tell(listener, topic)
-    if (missing.length === this.#topics.length) {
+    if (missing.length === this.topics.length) {
       await this.#parts.cluster.hasOneOf(missing, AbortSignal.any([signal, this.#abort.signal]))
     }
     if (this.#abort.signal.aborted) throw new TransientError('STOPPED', 'The consumer was stopped before it had joined its group.')
-    if (this.#missing().length === this.#topics.length) throw topicMissing(missing.join('", "'))
+    if (this.#missing().length === this.topics.length) throw topicMissing(missing.join('", "'))
     this.#listener = listener
-    this.#group.join(this, this.#partitions())
+    this.#group.join(this)
     void this.#joinWithMore(this.#abort.signal)
   }
 
@@ -58,10 +59,13 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
     await this.#stopping
   }
 
-  assign(partitions: readonly TopicPartition[]): void {
+  revoke(): void {
     void this.#revokeAll()
+  }
+
+  assign(generation: number, partitions: readonly TopicPartition[]): void {
     if (this.#abort.signal.aborted) return
-    for (const target of partitions) this.#own(target)
+    for (const target of partitions) this.#own(generation, target)
   }
 
   /** Never rejects. */
@@ -69,12 +73,12 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
     for (let missing = this.#missing(); missing.length > 0; missing = this.#missing()) {
       await this.#parts.cluster.hasOneOf(missing, signal)
       if (signal.aborted) return
-      this.#group.join(this, this.#partitions())
+      this.#group.join(this)
     }
   }
 
   #missing(): string[] {
-    return this.#topics.filter((topic) => this.#parts.cluster.topic(topic) === undefined)
+    return this.topics.filter((topic) => this.#parts.cluster.topic(topic) === undefined)
   }
 
   async #leave(deadlineMs: number): Promise<void> {
@@ -83,7 +87,7 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
     this.#group.leave(this)
   }
 
-  #own(target: TopicPartition): void {
+  #own(generation: number, target: TopicPartition): void {
     const { cluster, clock, diagnostics } = this.#parts
     const topic = cluster.topic(target.topic)
     const partition = cluster.partition(target)
@@ -94,19 +98,21 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
       source: new MemorySource(topic, partition),
       listener: this.#listener,
       clock,
-      onProgress: (next) => this.#commit(target, next, reader),
+      onProgress: (next) => this.#commit(generation, target, next),
       onInterrupted: (error) => diagnostics?.emit('consumer.interrupted', { group: this.#name, ...target, reason: messageOf(error) }),
     })
     this.#readers.set(key, reader)
     reader.start(this.#ending.get(key))
   }
 
-  /** Only the owner commits, and one that is stopping, for what it had begun. */
-  #commit(target: TopicPartition, next: bigint, reader: PartitionReader): void {
-    const owner = this.#readers.get(keyOf(target))
-    if (owner !== reader && !this.#abort.signal.aborted) return
+  /** The group refuses what comes from an old generation: what a zombie has done is read again by the owner. */
+  #commit(generation: number, target: TopicPartition, next: bigint): void {
     this.#parts.diagnostics?.emit('offset.committing', { group: this.#name, ...target, next })
-    this.#group.commit(target, next)
+    try {
+      this.#group.commit(this, generation, target, next)
+    } catch (error) {
+      if (!isTrunklineError(error, 'GENERATION_OLD')) throw error
+    }
   }
 
   /** Never rejects. */
@@ -119,13 +125,6 @@ export class MemoryConsumer implements LogConsumer, GroupMember {
       this.#ending.set(key, ended)
     }
     await Promise.allSettled(this.#ending.values())
-  }
-
-  #partitions(): TopicPartition[] {
-    return this.#topics.flatMap((topic) => {
-      const count = this.#parts.cluster.topic(topic)?.partitions.length ?? 0
-      return Array.from({ length: count }, (_, partition) => ({ topic, partition }))
-    })
   }
 }
 
@@ -152,11 +151,13 @@ class MemorySource implements PartitionSource {
   }
 
   async next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
-    if (this.#position < 0n || this.#position > this.#partition.end) throw positionLost(this.#position, this.#partition.end)
-    await this.#partition.holds(this.#position, signal)
+    const partition = this.#partition
+    if (this.#position > partition.end) throw positionLost(this.#position, partition)
+    await partition.holds(this.#position, signal)
     signal.throwIfAborted()
-    const records = this.#partition.read(this.#position, BATCH_RECORDS_MAX)
-    this.#position += BigInt(records.length)
+    if (this.#position < partition.start) throw positionLost(this.#position, partition)
+    const records = partition.read(this.#position, BATCH_RECORDS_MAX, BATCH_BYTES_MAX)
+    this.#position = (records.at(-1)?.offset ?? this.#position - 1n) + 1n
     return records
   }
 }
@@ -170,10 +171,10 @@ async function tell(listener: LogConsumerListener, topic: string): Promise<void>
   }
 }
 
-function positionLost(position: bigint, end: bigint): TransientError {
+function positionLost(position: bigint, { start, end }: MemoryPartition): TransientError {
   return new TransientError(
     'POSITION_LOST',
-    `The partition was to be read from offset ${position}, but it holds 0 to ${end}. The position is asked for again.`,
+    `The partition was to be read from offset ${position}, but it holds ${start} to ${end}. The position is asked for again.`,
   )
 }
 

@@ -1,32 +1,42 @@
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
+import { TransientError } from '../../foundation/errors.ts'
 
 /** What a group asks of a member. */
 export interface GroupMember {
-  /** Ends the assignment that it has and begins this one. */
-  assign(partitions: readonly TopicPartition[]): void
+  readonly topics: readonly string[]
+  /** The partitions are dealt out anew: what it had ends, and this is the last moment for its commits. */
+  revoke(): void
+  /** Begins an assignment. */
+  assign(generation: number, partitions: readonly TopicPartition[]): void
 }
 
-/** A consumer group: its members share all partitions evenly, and each join or leave deals them out anew. */
+/**
+ * A consumer group: its members share the partitions of their topics evenly, each join or leave begins a new
+ * generation, and what is committed in the name of an old one is refused.
+ */
 export class MemoryGroup {
+  readonly #partitionsOf: (topic: string) => number
   readonly #members: GroupMember[] = []
   readonly #committed = new Map<string, bigint>()
-  #partitions: readonly TopicPartition[] = []
+  #generation = 0
 
-  /** Again when there are more. @param partitions of the topics of all members, which are the same */
-  join(member: GroupMember, partitions: readonly TopicPartition[]): void {
+  constructor(partitionsOf: (topic: string) => number) {
+    this.#partitionsOf = partitionsOf
+  }
+
+  /** Again when there are more topics or partitions. */
+  join(member: GroupMember): void {
     if (!this.#members.includes(member)) this.#members.push(member)
-    this.#partitions = partitions
-    this.#rebalance()
+    this.rebalance()
   }
 
   leave(member: GroupMember): void {
-    const index = this.#members.indexOf(member)
-    if (index < 0) return
-    this.#members.splice(index, 1)
-    this.#rebalance()
+    if (this.#remove(member)) this.rebalance()
   }
 
-  commit({ topic, partition }: TopicPartition, next: bigint): void {
+  /** @throws TransientError `GENERATION_OLD`: nothing was committed */
+  commit(member: GroupMember, generation: number, { topic, partition }: TopicPartition, next: bigint): void {
+    if (generation !== this.#generation || !this.#members.includes(member)) throw generationOld(generation, this.#generation)
     this.#committed.set(`${topic}/${partition}`, next)
   }
 
@@ -34,10 +44,51 @@ export class MemoryGroup {
     return this.#committed.get(`${topic}/${partition}`)
   }
 
-  #rebalance(): void {
-    const count = this.#members.length
-    this.#members.forEach((member, index) => {
-      member.assign(this.#partitions.filter((_, place) => place % count === index))
-    })
+  rebalance(): void {
+    const members = [...this.#members]
+    for (const member of members) member.revoke()
+    this.#generation += 1
+    const shares = this.#share(members)
+    for (const member of members) member.assign(this.#generation, shares.get(member) ?? [])
   }
+
+  /** Its oldest member is forgotten and does not know. @returns lets it know, and join again */
+  cutOff(): () => void {
+    const [member] = this.#members
+    if (member === undefined) return () => undefined
+    this.#remove(member)
+    this.rebalance()
+    return () => {
+      member.revoke()
+      this.join(member)
+    }
+  }
+
+  #remove(member: GroupMember): boolean {
+    const index = this.#members.indexOf(member)
+    if (index >= 0) this.#members.splice(index, 1)
+    return index >= 0
+  }
+
+  /** One partition after the other to the next member that reads its topic. */
+  #share(members: readonly GroupMember[]): ReadonlyMap<GroupMember, readonly TopicPartition[]> {
+    const shares = new Map<GroupMember, TopicPartition[]>(members.map((member) => [member, []]))
+    let turn = 0
+    for (const topic of [...new Set(members.flatMap((member) => member.topics))].toSorted()) {
+      const readers = members.filter((member) => member.topics.includes(topic))
+      for (let partition = 0; partition < this.#partitionsOf(topic); partition++) {
+        const reader = readers[turn++ % readers.length]
+        if (reader !== undefined) shares.get(reader)?.push({ topic, partition })
+      }
+    }
+    return shares
+  }
+}
+
+function generationOld(generation: number, current: number): TransientError {
+  return new TransientError(
+    'GENERATION_OLD',
+    `A commit in generation ${generation} of the group is refused: it is in generation ${current}. The partitions may have another owner.`,
+    { generation, current },
+  )
 }

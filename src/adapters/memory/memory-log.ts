@@ -1,35 +1,51 @@
-import type { LogAdmin } from '../../core/broker/log-admin.ts'
-import type { PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { LogDriver } from '../../core/broker/log-driver.ts'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
-import type { TopicSpec } from '../../core/broker/topic-plan.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import { type Clock, systemClock } from '../../foundation/clock.ts'
+import { MemoryAdmin } from './memory-admin.ts'
 import { MemoryCluster } from './memory-cluster.ts'
 import { MemoryConsumer } from './memory-consumer.ts'
+import type { MemoryFaults } from './memory-faults.ts'
 import { MemoryProducer } from './memory-producer.ts'
-import { topicMissing } from './memory-topic.ts'
+import { type MemoryPartition, topicMissing } from './memory-topic.ts'
+
+export interface MemoryLogOptions {
+  /** Where delays, lost leaders and retention take their time from. Default: the system's. */
+  readonly clock?: Clock
+}
 
 export interface MemoryDriverParts {
   readonly diagnostics?: BackboneDiagnostics
+  /** Default: the log's. */
   readonly clock?: Clock
 }
 
 /**
- * A log in this process, which dies with it: topics, partitions, consumer groups, committed offsets.
+ * A log in this process, which dies with it: topics, partitions, consumer groups with generations, committed offsets.
  *
  * Several backbones of a process share one. It is as strict as Kafka: topics must be created, batches have Kafka's
- * default limit, members of a group share partitions, and a rebalance ends every assignment.
+ * default limit, a partition takes one batch at a time, members share partitions by subscription, a rebalance ends
+ * every assignment and refuses the commits of the old one, retention and compaction leave what Kafka leaves. What can
+ * go wrong with Kafka can be made to go wrong here: see {@link MemoryFaults}.
  */
 export class MemoryLog {
-  readonly #cluster = new MemoryCluster()
+  readonly #cluster: MemoryCluster
+
+  constructor({ clock = systemClock }: MemoryLogOptions = {}) {
+    this.#cluster = new MemoryCluster(clock)
+  }
+
+  /** Makes it misbehave, on order or by chance from a seed. */
+  get faults(): MemoryFaults {
+    return this.#cluster.faults
+  }
 
   /** The ports of one user of this log. */
-  driver(parts: MemoryDriverParts = {}): LogDriver {
+  driver({ diagnostics, clock = this.#cluster.clock }: MemoryDriverParts = {}): LogDriver {
     const cluster = this.#cluster
-    const consumerParts = { cluster, clock: parts.clock ?? systemClock, diagnostics: parts.diagnostics }
+    const consumerParts = { cluster, clock, diagnostics }
     return {
-      producer: new MemoryProducer(cluster),
+      producer: new MemoryProducer({ cluster, diagnostics }),
       consumers: { consumer: (group, topics) => new MemoryConsumer(consumerParts, group, topics) },
       admin: new MemoryAdmin(cluster),
     }
@@ -39,35 +55,37 @@ export class MemoryLog {
   committed(group: string, partition: TopicPartition): bigint | undefined {
     return this.#cluster.group(group).committed(partition)
   }
-}
 
-class MemoryAdmin implements LogAdmin {
-  readonly #cluster: MemoryCluster
-
-  constructor(cluster: MemoryCluster) {
-    this.#cluster = cluster
+  /**
+   * What retention does: everything below the offset is gone.
+   *
+   * @throws StuckError `TOPIC_MISSING`
+   */
+  truncate(partition: TopicPartition, before: bigint): void {
+    this.#partition(partition).truncate(before)
   }
 
-  async partitionsOf(topic: string): Promise<number | undefined> {
-    return this.#cluster.topic(topic)?.partitions.length
+  /**
+   * What retention by time does: records older than `maxAgeMs` by the log's clock are gone, up to the first that is not.
+   *
+   * @throws StuckError `TOPIC_MISSING`
+   */
+  expire(partition: TopicPartition, maxAgeMs: number): void {
+    this.#partition(partition).truncateOlder(this.#cluster.clock.now() - maxAgeMs)
   }
 
-  async rangeOf(target: TopicPartition): Promise<PartitionRange> {
-    const topic = this.#cluster.topic(target.topic)
+  /**
+   * What compaction does: of each key only the last record stays. The newest record of the partition stays in any case.
+   *
+   * @throws StuckError `TOPIC_MISSING`
+   */
+  compact(partition: TopicPartition): void {
+    this.#partition(partition).compact()
+  }
+
+  #partition(target: TopicPartition): MemoryPartition {
     const partition = this.#cluster.partition(target)
-    if (topic === undefined || partition === undefined) throw topicMissing(target.topic)
-    return topic.rangeOf(partition)
-  }
-
-  async createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]> {
-    return specs.filter((spec) => this.#cluster.createTopic(spec)).map(({ name }) => name)
-  }
-
-  async brokers(): Promise<readonly number[]> {
-    return [0]
-  }
-
-  async close(): Promise<void> {
-    // Nothing is open; a log in memory answers on.
+    if (partition === undefined) throw topicMissing(target.topic)
+    return partition
   }
 }

@@ -1,64 +1,160 @@
 import type { ConsumedRecord, PartitionRange } from '../../core/broker/log-consumer.ts'
-import type { LogRecord } from '../../core/broker/log-producer.ts'
-import { StuckError } from '../../foundation/errors.ts'
+import type { LogRecord, TopicPartition } from '../../core/broker/log-producer.ts'
+import type { TopicSpec } from '../../core/broker/topic-plan.ts'
+import type { Clock } from '../../foundation/clock.ts'
+import { StuckError, TransientError } from '../../foundation/errors.ts'
 import { newToken } from '../../foundation/ids.ts'
 
 /** A topic of the memory log. Its id tells it from an earlier one of the same name. */
 export class MemoryTopic {
   readonly id: string = newToken()
+  readonly name: string
   readonly partitions: readonly MemoryPartition[]
 
-  constructor(partitions: number) {
-    this.partitions = Array.from({ length: partitions }, () => new MemoryPartition())
+  constructor({ name, partitions }: TopicSpec, clock: Clock) {
+    this.name = name
+    this.partitions = Array.from({ length: partitions }, (_, partition) => new MemoryPartition({ topic: name, partition }, clock))
   }
 
+  /** @throws TransientError `LEADER_MISSING` */
   rangeOf(partition: MemoryPartition): PartitionRange {
-    return { earliest: 0n, latest: partition.end, topicId: this.id }
+    partition.demandLeader()
+    return { earliest: partition.start, latest: partition.end, topicId: this.id }
   }
 }
 
-/** Records in the order in which they were appended; an offset is a place in the list. */
+/**
+ * Records in the order in which they were appended. Offsets are never given twice; where records were compacted away
+ * they have gaps.
+ */
 export class MemoryPartition {
-  readonly #records: ConsumedRecord[] = []
+  readonly #target: TopicPartition
+  readonly #clock: Clock
   readonly #waiting = new Set<() => void>()
+  #records: ConsumedRecord[] = []
+  #start = 0n
+  #end = 0n
+  #leaderlessUntil = 0
 
+  constructor(target: TopicPartition, clock: Clock) {
+    this.#target = target
+    this.#clock = clock
+  }
+
+  /** The lowest offset that can be asked for. */
+  get start(): bigint {
+    return this.#start
+  }
+
+  /** What the next record gets. */
   get end(): bigint {
-    return BigInt(this.#records.length)
+    return this.#end
+  }
+
+  get isLeaderless(): boolean {
+    return this.#clock.monotonic() < this.#leaderlessUntil
+  }
+
+  demandLeader(): void {
+    if (!this.isLeaderless) return
+    const { topic, partition } = this.#target
+    throw new TransientError('LEADER_MISSING', `Partition ${topic}/${partition} has no leader now. It is tried again.`, {
+      topic,
+      partition,
+    })
   }
 
   /** The bytes are copied, as a broker has its own: the caller may use its buffers again. @returns the first offset */
   append(records: readonly LogRecord[]): bigint {
-    const baseOffset = this.end
+    const baseOffset = this.#end
     for (const { key, value, headers, timestampMs } of records) {
       this.#records.push({
-        offset: this.end,
+        offset: this.#end,
         key: copyOf(key),
         value: copyOf(value),
         headers: headers.map(([name, bytes]) => [name, Buffer.from(bytes)] as const),
         timestampMs,
       })
+      this.#end += 1n
     }
-    for (const wake of this.#waiting) wake()
+    this.#wake()
     return baseOffset
   }
 
-  read(from: bigint, max: number): readonly ConsumedRecord[] {
-    return this.#records.slice(Number(from), Number(from) + max)
+  /** From the first record at or above `from`: at most `max`, and at most so many bytes unless one record alone has more. */
+  read(from: bigint, max: number, bytesMax: number): readonly ConsumedRecord[] {
+    const first = this.#indexOf(from)
+    let bytes = 0
+    let last = first
+    for (let record = this.#records[last]; record !== undefined && last < first + max; record = this.#records[++last]) {
+      bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0)
+      if (bytes > bytesMax && last > first) break
+    }
+    return this.#records.slice(first, last)
   }
 
-  /** Resolves when there is a record at `offset`, or when the signal aborts. */
+  /** Resolves when a record at or above `offset` can be read, or when the signal aborts. */
   async holds(offset: bigint, signal: AbortSignal): Promise<void> {
-    while (this.end <= offset && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          this.#waiting.delete(wake)
-          signal.removeEventListener('abort', wake)
-          resolve()
-        }
-        this.#waiting.add(wake)
-        signal.addEventListener('abort', wake)
-      })
+    while (!signal.aborted) {
+      if (this.isLeaderless) await this.#clock.sleep(this.#leaderlessUntil - this.#clock.monotonic(), signal)
+      else if ((this.#records.at(-1)?.offset ?? -1n) >= offset || offset < this.#start) return
+      else await this.#changed(signal)
     }
+  }
+
+  loseLeader(forMs: number): void {
+    this.#leaderlessUntil = Math.max(this.#leaderlessUntil, this.#clock.monotonic() + forMs)
+    this.#wake()
+  }
+
+  /** Retention: what stands below `before` is gone. */
+  truncate(before: bigint): void {
+    if (before <= this.#start) return
+    this.#start = before > this.#end ? this.#end : before
+    this.#records = this.#records.slice(this.#indexOf(this.#start))
+    this.#wake()
+  }
+
+  /** Retention by time: what is older goes, from the start. */
+  truncateOlder(thanMs: number): void {
+    const first = this.#records.findIndex(({ timestampMs }) => timestampMs >= thanMs)
+    if (first !== 0) this.truncate(this.#records[first]?.offset ?? this.#end)
+  }
+
+  /** Keeps of each key the last record. The newest record of all stays, as Kafka never compacts the segment it writes. */
+  compact(): void {
+    const last = new Map(this.#records.map(({ key, offset }) => [key?.toString('latin1'), offset]))
+    const newest = this.#records.at(-1)?.offset
+    this.#records = this.#records.filter(
+      ({ key, offset }) => offset === newest || key === null || last.get(key.toString('latin1')) === offset,
+    )
+  }
+
+  #indexOf(offset: bigint): number {
+    let low = 0
+    let high = this.#records.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#records[middle]?.offset ?? 0n) < offset) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake()
+  }
+
+  async #changed(signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake)
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#waiting.add(wake)
+      signal.addEventListener('abort', wake)
+    })
   }
 }
 
