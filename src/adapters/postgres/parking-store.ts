@@ -1,11 +1,15 @@
 import { packHeaders } from '../../core/broker/header-bytes.ts'
-import type { KeyReference, ParkedMessage, ParkingStore } from '../../core/consume/parking-store.ts'
+import type { ParkedMessage, ParkingStore } from '../../core/consume/parking-store.ts'
 import type { Database } from '../../core/database/database.ts'
+import { fingerprintIn, framingOf } from '../../core/envelope/framing.ts'
+import { fingerprintOf } from '../../core/failures/reason.ts'
 import { ConflictError } from '../../foundation/errors.ts'
 import { storableText } from './storable-text.ts'
 
-/** A worker can take the key away between the insert and the lock; more often than this it is not a race. */
+/** A worker can take a key away between the insert and the lock; more often than this it is not a race. */
 const ATTEMPTS_MAX = 20
+/** Far beyond every delay, and still a date. */
+const DELAY_MS_MAX = 3_650 * 86_400_000
 
 export class PostgresParkingStore<Tx> implements ParkingStore<Tx> {
   readonly #database: Database<Tx>
@@ -21,36 +25,31 @@ export class PostgresParkingStore<Tx> implements ParkingStore<Tx> {
   }
 
   async park(tx: Tx, messages: readonly ParkedMessage[]): Promise<void> {
-    if (messages.length === 0) return
-    await this.#parkKeys(tx, keysOf(messages))
-    await this.#database
-      .queryable(tx)
-      .query(parkSql, [
-        messages.map(({ group }) => group),
-        messages.map(({ inboxId }) => inboxId),
-        messages.map(({ key }) => key?.topic ?? null),
-        messages.map(({ key }) => key?.key ?? null),
-        messages.map(({ state }) => state),
-        messages.map(({ attempts }) => attempts),
-        messages.map(({ reasonCode }) => storableText(reasonCode)),
-        messages.map(({ reason }) => storableText(reason)),
-        messages.map(({ place }) => place.topic),
-        messages.map(({ place }) => place.partition),
-        messages.map(({ record }) => record.offset),
-        messages.map(({ record }) => record.key),
-        messages.map(({ record }) => record.value),
-        messages.map(({ record }) => packHeaders(record.headers)),
-        messages.map(({ record }) => storableMs(record.timestampMs)),
-      ])
+    const [first] = messages
+    if (first === undefined) return
+    await this.#parkKeys(
+      tx,
+      first.group,
+      messages.filter(({ queued }) => queued),
+    )
+    await this.#database.queryable(tx).query(parkSql, [first.group, ...columnsOf(messages)])
   }
 
-  async #parkKeys(tx: Tx, keys: readonly KeyReference[]): Promise<void> {
-    if (keys.length === 0) return
-    const values = [keys.map(({ group }) => group), keys.map(({ topic }) => topic), keys.map(({ key }) => key)]
+  async #parkKeys(tx: Tx, group: string, messages: readonly ParkedMessage[]): Promise<void> {
+    const queryable = this.#database.queryable(tx)
+    let missing = firstOfEachKey(messages)
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      await this.#database.queryable(tx).query(parkKeysSql, values)
-      const { rowCount } = await this.#database.queryable(tx).query(holdKeysSql, values)
-      if (rowCount === keys.length) return
+      if (missing.length === 0) return
+      const names = [group, missing.map(({ key }) => key.topic), missing.map(({ key }) => key.hash)]
+      const keys = missing.map(({ key }) => key.key)
+      const delays = missing.map(({ state, delayMs }) => (state === 'dead' ? null : Math.min(delayMs, DELAY_MS_MAX)))
+      // Two statements in one round trip; the second one's snapshot is newer.
+      const inserting = queryable.query(parkKeysSql, [...names, keys, delays])
+      const holding = queryable.query(holdKeysSql, names)
+      await Promise.allSettled([inserting, holding])
+      await inserting
+      const held = new Set((await holding).rows.map((row) => nameOf({ topic: String(row['topic']), hash: row['key_hash'] })))
+      missing = missing.filter(({ key }) => !held.has(nameOf(key)))
     }
     throw new ConflictError('KEY_UNPARKED', 'A key was unparked again and again while a message was queued behind it. Run it again.')
   }
@@ -66,10 +65,44 @@ export class PostgresParkingStore<Tx> implements ParkingStore<Tx> {
   }
 }
 
-/** Each key once. */
-function keysOf(messages: readonly ParkedMessage[]): KeyReference[] {
-  const keys = messages.flatMap(({ key }) => key ?? [])
-  return [...new Map(keys.map((key) => [`${key.topic} ${key.key.toString('latin1')}`, key])).values()]
+/** It decides when its key is due. */
+function firstOfEachKey(messages: readonly ParkedMessage[]): readonly ParkedMessage[] {
+  return [...new Map(messages.toReversed().map((message) => [nameOf(message.key), message])).values()]
+}
+
+function nameOf({ topic, hash }: { readonly topic: string; readonly hash: Buffer }): string {
+  return `${hash.toString('hex')} ${topic}`
+}
+
+/** In the order of the statement's parameters. */
+function columnsOf(messages: readonly ParkedMessage[]): unknown[] {
+  return [
+    messages.map(({ inboxId }) => inboxId),
+    messages.map(({ type }) => storableText(type)),
+    messages.map(({ name }) => (name === null ? null : storableText(name))),
+    messages.map(({ record }) => schemaOf(record.value)),
+    messages.map(({ queued, key }) => (queued ? key.topic : null)),
+    messages.map(({ queued, key }) => (queued ? key.hash : null)),
+    messages.map(({ key }) => key.key === null),
+    messages.map(({ state }) => state),
+    messages.map(({ attempts }) => attempts),
+    messages.map(({ reason }) => storableText(reason.code)),
+    messages.map(({ reason }) => storableText(reason.text)),
+    messages.map(({ reason }) => (reason.cause === null ? null : storableText(reason.cause))),
+    messages.map(({ reason }) => (reason.cause === null ? null : fingerprintOf(reason.cause))),
+    messages.map(({ place }) => place.topic),
+    messages.map(({ place }) => place.partition),
+    messages.map(({ record }) => record.offset),
+    messages.map(({ record }) => record.key),
+    messages.map(({ record }) => record.value),
+    messages.map(({ record }) => packHeaders(record.headers)),
+    messages.map(({ record }) => storableMs(record.timestampMs)),
+  ]
+}
+
+/** What a build must know to read the value. */
+function schemaOf(value: Buffer | null): string | null {
+  return value !== null && framingOf(value) === 'single-object' ? fingerprintIn(value) : null
 }
 
 /** Any 64 bits can stand in a record; beyond 2^53 a number is not exact anyhow. */
@@ -78,6 +111,7 @@ function storableMs(ms: number): bigint {
   return BigInt(Math.trunc(Math.min(max, Math.max(min, ms))) || 0)
 }
 
+// Keys in ascending order, here and below: transactions that overlap take turns and cannot deadlock.
 // Key share: appends go side by side, and nobody can delete the key row until they are committed.
 const lockSql = `
   select key from trunkline.parked_key
@@ -86,33 +120,39 @@ const lockSql = `
    order by key_hash
      for key share`
 
-const parkKeysSql = `
-  insert into trunkline.parked_key (consumer_group, topic, key_hash, key)
-  select k.consumer_group, k.topic, sha256(k.key), k.key
-    from unnest($1::text[], $2::text[], $3::bytea[]) as k (consumer_group, topic, key)
-   order by k.topic, sha256(k.key)
-  on conflict do nothing`
-
 const holdKeysSql = `
-  select from trunkline.parked_key as parked
-   where (parked.consumer_group, parked.topic, parked.key_hash) in (
-           select k.consumer_group, k.topic, sha256(k.key)
-             from unnest($1::text[], $2::text[], $3::bytea[]) as k (consumer_group, topic, key))
-   order by parked.topic, parked.key_hash
+  select topic, key_hash
+    from trunkline.parked_key
+   where consumer_group = $1
+     and (topic, key_hash) in (select topic, key_hash from unnest($2::text[], $3::bytea[]) as wanted (topic, key_hash))
+   order by topic, key_hash
      for key share`
 
-// One statement: the sequence numbers follow the order of the list.
+// A dead message holds its key: nothing is due until a person acts.
+const parkKeysSql = `
+  insert into trunkline.parked_key (consumer_group, topic, key_hash, key, due)
+  select $1, topic, key_hash, key, coalesce(trunkline.now() + delay_ms * interval '1 millisecond', 'infinity')
+    from unnest($2::text[], $3::bytea[], $4::bytea[], $5::float8[]) as parked (topic, key_hash, key, delay_ms)
+   order by topic, key_hash
+  on conflict do nothing`
+
+// The number that orders a queue is given in the order of the list.
 const parkSql = `
   insert into trunkline.parked_message (
-    consumer_group, id, key_topic, key_hash, state, attempts, reason_code, reason,
-    topic, partition, record_offset, record_key, record_value, record_headers, record_timestamp_ms)
-  select m.consumer_group, m.id, m.key_topic, sha256(m.key), m.state, m.attempts, m.reason_code, m.reason,
-         m.topic, m.partition, m.record_offset, m.record_key, m.record_value, m.record_headers, m.record_timestamp_ms
-    from unnest($1::text[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::int[], $7::text[], $8::text[],
-                $9::text[], $10::int[], $11::bigint[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bigint[])
-           with ordinality as m (consumer_group, id, key_topic, key, state, attempts, reason_code, reason,
-             topic, partition, record_offset, record_key, record_value, record_headers, record_timestamp_ms, position)
-   order by m.position`
+    consumer_group, id, type, name, schema, key_topic, key_hash, alone, state, attempts, reason_code, reason, cause, fingerprint,
+    topic, partition, record_offset, record_key, record_value, record_headers, record_timestamp_ms, timeline)
+  select $1, id, type, name, schema, key_topic, key_hash, alone, state, attempts, reason_code, reason, cause, fingerprint,
+         topic, partition, record_offset, record_key, record_value, record_headers, record_timestamp_ms,
+         case when cause is null then '[]'::jsonb
+              else jsonb_build_array(jsonb_build_object('at', trunkline.now(), 'attempt', attempts, 'code', reason_code,
+                                                        'reason', left(reason, 500), 'fingerprint', fingerprint)) end
+    from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::boolean[], $9::text[], $10::int[],
+                $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::int[], $17::bigint[], $18::bytea[],
+                $19::bytea[], $20::bytea[], $21::bigint[])
+         with ordinality as parked (
+           id, type, name, schema, key_topic, key_hash, alone, state, attempts, reason_code, reason, cause, fingerprint,
+           topic, partition, record_offset, record_key, record_value, record_headers, record_timestamp_ms, place)
+   order by place`
 
 const registerSql = `
   insert into trunkline.group_handles (consumer_group, name)
@@ -120,4 +160,4 @@ const registerSql = `
   on conflict do nothing`
 
 const handledSql = `
-  select name from trunkline.group_handles where consumer_group = $1 and name = any ($2::text[])`
+  select name from trunkline.group_handles where consumer_group = $1 and name = any($2::text[])`

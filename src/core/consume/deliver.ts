@@ -1,10 +1,12 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { errorName, isTrunklineError, messageOf } from '../../foundation/errors.ts'
+import { errorName } from '../../foundation/errors.ts'
 import type { ConsumedRecord } from '../broker/log-consumer.ts'
+import { behindItsKey, reasonOf } from '../failures/reason.ts'
 import type { Incident } from '../incident.ts'
 import { type EffectOf, type EffectParts, type HeldPartition, placeOf } from './effect.ts'
 import { applyOrKeep } from './keep.ts'
+import { keyOf } from './parking.ts'
 import type { ParkedMessage } from './parking-store.ts'
 import { type PipelineParts, runHandler } from './pipeline.ts'
 import { reactionTo } from './retry.ts'
@@ -72,7 +74,7 @@ async function attempt<Tx extends object>(
   const seen = { group: held.group, type: message.type, id: message.id }
   const outcome = await applyOrKeep(parts, held, effectOf(record, routed), async (tx, { keyIsParked }, keep) => {
     if (keyIsParked) {
-      await keep(tx, parked(held, record, routed, 'waiting', 0, 'KEY_PARKED', 'An earlier message of this key waits.'))
+      await keep(tx, parked(held, record, routed, { state: 'waiting', attempts: 0, reason: behindItsKey }))
       return 'parked'
     }
     run.onStart()
@@ -96,12 +98,12 @@ async function keepDead<Tx extends object>(
   failures: number,
   error: unknown,
 ): Promise<void> {
-  const code = isTrunklineError(error) ? errorName(error) : 'HANDLER_FAILED'
-  const reason = messageOf(error)
+  const reason = reasonOf(error, routed.message.name)
+  const { code } = reason
   const kept = await applyOrKeep(parts, held, effectOf(record, routed), async (tx, { keyIsParked }, keep) => {
     const state = keyIsParked ? 'waiting' : 'dead'
     const incident = state === 'dead' ? deadLetter(held, record, routed, failures, code) : undefined
-    await keep(tx, parked(held, record, routed, state, failures, code, reason), incident)
+    await keep(tx, parked(held, record, routed, { state, attempts: failures, reason }), incident)
     return state
   })
   if (kept === undefined) return
@@ -118,13 +120,13 @@ function parked<Tx>(
   held: HeldPartition,
   record: ConsumedRecord,
   routed: RoutedMessage<Tx>,
-  state: 'waiting' | 'dead',
-  attempts: number,
-  reasonCode: string,
-  reason: string,
+  fate: Pick<ParkedMessage, 'state' | 'attempts' | 'reason'>,
 ): ParkedMessage {
-  const key = record.key === null ? null : { group: held.group, topic: held.topic, key: record.key }
-  return { group: held.group, inboxId: routed.inboxId, key, state, attempts, reasonCode, reason, place: placeOf(held), record }
+  const { inboxId, message } = routed
+  const { type, name } = message
+  const key = keyOf(held, record, inboxId)
+  const { group } = held
+  return { group, inboxId, type, name, key, queued: true, delayMs: 0, place: placeOf(held), record, ...fate }
 }
 
 function deadLetter<Tx>(held: HeldPartition, record: ConsumedRecord, routed: RoutedMessage<Tx>, failures: number, code: string): Incident {

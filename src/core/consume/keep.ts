@@ -17,9 +17,16 @@ interface Form {
 /** The most first. Key, value and coordinates are never given up. */
 const forms: readonly Form[] = [
   { whole: true, of: (message) => message },
-  { whole: false, of: (message) => ({ ...message, reason: '' }) },
-  { whole: false, of: (message) => ({ ...message, reason: '', record: { ...message.record, headers: [], timestampMs: 0 } }) },
+  { whole: false, of: (message) => ({ ...message, reason: withoutText(message) }) },
+  {
+    whole: false,
+    of: (message) => ({ ...message, reason: withoutText(message), record: { ...message.record, headers: [], timestampMs: 0 } }),
+  },
 ]
+
+function withoutText({ reason }: ParkedMessage): ParkedMessage['reason'] {
+  return { ...reason, text: '' }
+}
 
 /**
  * One effect transaction in which the message is applied, or kept by the function that `work` gets.

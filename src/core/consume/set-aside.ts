@@ -1,8 +1,10 @@
 import type { ConsumedRecord } from '../broker/log-consumer.ts'
+import { reasonFor } from '../failures/reason.ts'
 import type { Incident } from '../incident.ts'
 import type { DeliverParts } from './deliver.ts'
 import { type HeldPartition, placeOf } from './effect.ts'
 import { applyOrKeep } from './keep.ts'
+import { keyOf, keyOfOne } from './parking.ts'
 import type { ParkedMessage } from './parking-store.ts'
 import type { Routed } from './route.ts'
 
@@ -13,8 +15,9 @@ export async function keepUnreadable<Tx extends object>(
   record: ConsumedRecord,
   routed: Extract<Routed<Tx>, { kind: 'unreadable' }>,
 ): Promise<void> {
-  const { inboxId, code, reason } = routed
-  const message = { ...waiting(held, record, inboxId, code, reason), key: null, state: 'dead' } as const
+  const { inboxId, type, code, reason } = routed
+  const key = keyOfOne(held.topic, inboxId)
+  const message = { ...waiting(held, record, { inboxId, type, name: null }, code, reason), key, queued: false, state: 'dead' } as const
   const kept = await applyOrKeep(parts, held, { record, inboxId, keyed: false }, async (tx, _, keep) => {
     await keep(tx, message, unreadable(held, record, code))
     return true
@@ -30,9 +33,10 @@ export async function parkUnknownSchema<Tx extends object>(
   routed: Extract<Routed<Tx>, { kind: 'unknown schema' }>,
 ): Promise<void> {
   const { inboxId, type, id, reason } = routed
+  const name = nameOf(type)
   // Keeping locks the key by itself, after the claim.
   const kept = await applyOrKeep(parts, held, { record, inboxId, keyed: false }, async (tx, _, keep) => {
-    await keep(tx, waiting(held, record, inboxId, 'SCHEMA_UNKNOWN', reason))
+    await keep(tx, waiting(held, record, { inboxId, type, name }, 'SCHEMA_UNKNOWN', reason))
     return true
   })
   if (kept === true) {
@@ -65,7 +69,7 @@ export async function passOver<Tx extends object>(
       const fresh = await parts.inbox.claim(tx, held.group, [inboxId])
       if (!fresh.has(inboxId)) return 'settled'
       const reason = `This build of "${held.group}" has no handler for ${name}; another build of the group has.`
-      await keep(tx, waiting(held, record, inboxId, 'HANDLER_ELSEWHERE', reason))
+      await keep(tx, waiting(held, record, { inboxId, type: envelope.type, name }, 'HANDLER_ELSEWHERE', reason))
       return 'parked'
     }
     if (firstOfItsName) {
@@ -101,7 +105,28 @@ function unreadable(held: HeldPartition, record: ConsumedRecord, code: string): 
   }
 }
 
-function waiting(held: HeldPartition, record: ConsumedRecord, inboxId: string, reasonCode: string, reason: string): ParkedMessage {
-  const key = record.key === null ? null : { group: held.group, topic: held.topic, key: record.key }
-  return { group: held.group, inboxId, key, state: 'waiting', attempts: 0, reasonCode, reason, place: placeOf(held), record }
+interface Told {
+  readonly inboxId: string
+  readonly type: string
+  readonly name: string | null
+}
+
+function waiting(held: HeldPartition, record: ConsumedRecord, told: Told, code: string, text: string): ParkedMessage {
+  return {
+    group: held.group,
+    ...told,
+    key: keyOf(held, record, told.inboxId),
+    queued: true,
+    state: 'waiting',
+    attempts: 0,
+    delayMs: 0,
+    reason: reasonFor(code, text, told.name ?? told.type),
+    place: placeOf(held),
+    record,
+  }
+}
+
+/** @returns `null` for a foreign producer's type: only the schema behind its id says which message it is */
+function nameOf(type: string): string | null {
+  return /^(.+)\.v[1-9]\d{0,5}$/.exec(type)?.[1] ?? null
 }

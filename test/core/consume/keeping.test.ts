@@ -165,7 +165,7 @@ describe('a message that cannot be kept as it is', () => {
   }
 
   test('is kept without its reason', async () => {
-    const { bench, witness } = await kept(refusing(({ reason }) => reason !== ''))
+    const { bench, witness } = await kept(refusing(({ reason }) => reason.text !== ''))
 
     expect(await bench.effects()).toEqual(['a1'])
     expect(
