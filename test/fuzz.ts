@@ -1,96 +1,142 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { HeaderPair } from '../src/core/broker/log-producer.ts'
-import type { AvroSchema } from '../src/core/contract/avro.ts'
-import { decodePayload, encodePayload, fingerprintOf } from '../src/core/contract/codec.ts'
-import { conform } from '../src/core/contract/conform.ts'
-import type { ContractDefinition, ContractVersion } from '../src/core/contract/contract.ts'
-import { fromHeaders, toHeaders } from '../src/core/envelope/headers.ts'
-import { ContractError } from '../src/foundation/errors.ts'
+import type { ConsumedRecord } from '../src/core/broker/log-consumer.ts'
+import { type Routed, routeRecord } from '../src/core/consume/route.ts'
+import { conformToSchema } from '../src/core/contract/conform.ts'
+import type { AnyContract } from '../src/core/contract/contract.ts'
+import { messageOf } from '../src/foundation/errors.ts'
+import { mutatedSample, older, readers, samples, writerSchemas } from './kit/fuzz-messages.ts'
 import { Random } from './kit/random.ts'
 
 /** An event loop that stands still for longer misses heartbeats and time-outs of others. */
-const STALL_MS = 50
+export const STALL_MS = 50
+/** What takes longer is timed again: what else runs on the machine is slow once, a hostile value every time. */
+const SUSPECT_MS = 5
+
+export interface FuzzPlan {
+  readonly runs: number
+  readonly seed: number
+  /** Called before each message is read, so that one that never ends can be named. */
+  readonly onRun?: (run: number) => void
+  /** How a record is read. Default: as a consumer reads it. */
+  readonly read?: (record: ConsumedRecord, contract: AnyContract) => Routed<object>
+}
 
 export interface FuzzReport {
   readonly runs: number
   readonly seed: number
   /** Values that were still a message of their schema, and were read as one. */
   readonly read: number
-  /** Values that were refused, by the error's code. */
+  /** The others, by the reason for which they were set aside. */
   readonly refused: Readonly<Record<string, number>>
+  /** Of one message; where that was long, the quickest of five times. */
   readonly slowestMs: number
+  /** Messages that took more than 50 ms once, and less when they were read again: the machine was busy. */
+  readonly slowOnce: number
 }
 
 /**
- * Changes valid messages at random and reads them: with the version that wrote them, with a newer one, and with an older one.
+ * Changes valid messages at random, in every form that stands on topics, and reads them as a consumer does: with the version
+ * that wrote them, with a newer one, and through an upcaster.
  *
- * @throws Error a value broke a promise: another error than a `ContractError`, a result that its own schema refuses, a stall
- *   above 50 ms, or damage to the messages after it. It names the seed and the bytes
+ * @throws Error a message broke a promise: it threw, what was read does not fit its schema, it took more than 50 ms five times,
+ *   or it did damage to those after it. The error names seed, run and bytes
  */
-export function fuzz({ runs, seed }: { readonly runs: number; readonly seed: number }): FuzzReport {
+export function fuzz(plan: FuzzPlan): FuzzReport {
+  // Nobody looks at the stacks of what is refused, and they take half of the time.
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    return readAll(plan)
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
+function readAll({ runs, seed, onRun, read: reading = read }: FuzzPlan): FuzzReport {
   const random = new Random(seed)
   const refused: Record<string, number> = {}
   let read = 0
   let slowestMs = 0
+  let slowOnce = 0
   for (let run = 0; run < runs; run++) {
-    const record = mutated(random.pick(samples), random)
-    const reader = random.pick(readers)
-    const { code, tookMs } = judge(record, reader, `seed ${seed}, run ${run}`)
-    if (code === undefined) read++
-    else refused[code] = (refused[code] ?? 0) + 1
+    const record = recordOf(mutatedSample(random))
+    const contract = random.pick(readers)
+    const where = `seed ${seed}, run ${run}`
+    onRun?.(run)
+    const { routed, tookMs, firstMs } = timed(record, () => reading(record, contract), where)
+    if (routed.kind === 'message') {
+      checkFits(contract, routed.message.data, record, where)
+      read++
+    } else {
+      refused[reasonOf(routed)] = (refused[reasonOf(routed)] ?? 0) + 1
+    }
+    if (firstMs > STALL_MS) slowOnce++
     slowestMs = Math.max(slowestMs, tookMs)
-    if (run % 1_000 === 0) checkUnharmed(`seed ${seed}, run ${run}`)
+    if (run % 1_000 === 0) checkUnharmed(where, reading)
   }
-  return { runs, seed, read, refused, slowestMs }
+  return { runs, seed, read, refused, slowestMs, slowOnce }
 }
 
-interface FuzzRecord {
-  readonly headers: readonly HeaderPair[]
-  readonly value: Buffer
+function read(record: ConsumedRecord, contract: AnyContract): Routed<object> {
+  const policy = { inlineRetries: 0, timeoutMs: 1_000, checksRules: false }
+  const subscriptions = new Map([[contract.definition.name, { contract, handler: async () => undefined, policy }]])
+  return routeRecord(record, { topic: 'fuzz', partition: 0 }, { subscriptions, writerSchemas })
 }
 
-type Outcome = { readonly data: unknown } | { readonly code: string }
-
-function judge(record: FuzzRecord, reader: ContractDefinition, where: string): { code: string | undefined; tookMs: number } {
-  const { outcome, tookMs } = timed(record, reader, where)
-  if ('code' in outcome) return { code: outcome.code, tookMs }
-  const data = plain(outcome.data)
-  if (!isDeepStrictEqual(plain(conform(reader, data)), data)) throw broken(record, where, 'what was read is not what its schema would have')
-  return { code: undefined, tookMs }
+function recordOf({ headers, value }: Pick<ConsumedRecord, 'headers' | 'value'>): ConsumedRecord {
+  return { offset: 0n, key: null, value, headers, timestampMs: 1_769_860_800_000 }
 }
 
-/** A slow one is tried again: what else runs on the machine is slow once, a hostile value every time. */
-function timed(record: FuzzRecord, reader: ContractDefinition, where: string): { outcome: Outcome; tookMs: number } {
-  let tookMs = Number.POSITIVE_INFINITY
-  for (let attempt = 1; ; attempt++) {
-    const before = performance.now()
-    const outcome = outcomeOf(record, reader, where)
-    tookMs = Math.min(tookMs, performance.now() - before)
-    if (tookMs <= STALL_MS) return { outcome, tookMs }
-    if (attempt === 5) throw broken(record, where, `it takes ${Math.round(tookMs)} ms`)
-  }
+function reasonOf(routed: Exclude<Routed<object>, { kind: 'message' }>): string {
+  return routed.kind === 'unreadable' ? routed.code : routed.kind
 }
 
-function outcomeOf({ headers, value }: FuzzRecord, reader: ContractDefinition, where: string): Outcome {
+function checkFits(contract: AnyContract, data: unknown, record: ConsumedRecord, where: string): void {
+  const content = plain(data)
+  let fitting: unknown
   try {
-    const envelope = fromHeaders(headers, value, 0)
-    return { data: decodePayload(reader, envelope.data ?? value) }
+    fitting = plain(conformToSchema(contract.definition, content))
   } catch (error) {
-    if (error instanceof ContractError) return { code: error.code }
-    throw broken({ headers, value }, where, `it threw ${String(error)}`, error)
+    throw broken(record, where, `what was read does not fit its schema (${messageOf(error)})`, error)
+  }
+  if (!isDeepStrictEqual(fitting, content)) throw broken(record, where, 'what was read is not as its schema would have it')
+}
+
+interface Timed {
+  readonly routed: Routed<object>
+  readonly firstMs: number
+  readonly tookMs: number
+}
+
+function timed(record: ConsumedRecord, reading: () => Routed<object>, where: string): Timed {
+  const first = once(record, reading, where)
+  let { tookMs } = first
+  for (let tries = 1; tries < 5 && tookMs > SUSPECT_MS; tries++) tookMs = Math.min(tookMs, once(record, reading, where).tookMs)
+  if (tookMs > STALL_MS) throw broken(record, where, `it takes ${Math.round(tookMs)} ms`)
+  return { routed: first.routed, firstMs: first.tookMs, tookMs }
+}
+
+function once(record: ConsumedRecord, reading: () => Routed<object>, where: string): { routed: Routed<object>; tookMs: number } {
+  const before = performance.now()
+  try {
+    return { routed: reading(), tookMs: performance.now() - before }
+  } catch (error) {
+    throw broken(record, where, `it threw ${String(error)}`, error)
   }
 }
 
-function broken({ headers, value }: FuzzRecord, where: string, problem: string, cause?: unknown): Error {
+function broken({ headers, value }: ConsumedRecord, where: string, problem: string, cause?: unknown): Error {
   const shown = headers.map(([name, bytes]) => `${JSON.stringify(name)}: ${bytes.toString('hex')}`).join(', ')
-  return new Error(`${where}: ${problem}. Value ${value.toString('hex')}, headers ${shown}`, { cause })
+  return new Error(`${where}: ${problem}. Value ${value?.toString('hex')}, headers ${shown}`, { cause })
 }
 
 /** Hostile values must leave nothing behind that the next message meets. */
-function checkUnharmed(where: string): void {
-  for (const { headers, value } of samples) {
-    const again = encodePayload(older, plain(decodePayload(older, fromHeaders(headers, value).data ?? value)))
-    if (!again.equals(value)) throw broken({ headers, value }, where, 'a valid message is not read as before')
+function checkUnharmed(where: string, reading: (record: ConsumedRecord, contract: AnyContract) => Routed<object>): void {
+  for (const sample of samples) {
+    const record = recordOf(sample)
+    const routed = reading(record, older)
+    const isSame = routed.kind === 'message' && isDeepStrictEqual(plain(routed.message.data), plain(sample.data))
+    if (!isSame) throw broken(record, where, `a valid message (${sample.form}) is not read as before: ${routed.kind}`)
   }
   if (Object.keys(Object.prototype).length > 0) throw new Error(`${where}: Object.prototype was changed.`)
 }
@@ -100,190 +146,4 @@ function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain)
   if (typeof value !== 'object' || value === null || Buffer.isBuffer(value) || value instanceof Date) return value
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner)]))
-}
-
-const decimal = { type: 'bytes', logicalType: 'decimal', precision: 12, scale: 2 }
-const node = {
-  type: 'record',
-  name: 'Node',
-  fields: [
-    { name: 'name', type: 'string' },
-    { name: 'children', type: { type: 'array', items: 'Node' } },
-    { name: 'next', type: ['null', 'Node'], default: null },
-    { name: 'attributes', type: { type: 'map', values: ['null', 'double', 'string'] } },
-  ],
-}
-
-/** Every type, every logical type, and what can be nested without end. */
-const fields: readonly (readonly [name: string, type: AvroSchema])[] = [
-  ['id', 'string'],
-  ['flag', 'boolean'],
-  ['count', 'int'],
-  ['total', 'long'],
-  ['serial', { type: 'long', 'x-js': 'bigint' }],
-  ['ratio', 'float'],
-  ['rate', 'double'],
-  ['raw', 'bytes'],
-  ['status', { type: 'enum', name: 'Status', symbols: ['OPEN', 'CLOSED', 'LOST'], default: 'LOST' }],
-  ['hash', { type: 'fixed', name: 'Hash', size: 4 }],
-  ['tree', node],
-  ['price', decimal],
-  ['fixedPrice', { type: 'fixed', name: 'Price', size: 6, logicalType: 'decimal', precision: 12, scale: 3 }],
-  ['at', { type: 'long', logicalType: 'timestamp-millis' }],
-  ['seen', ['null', { type: 'long', logicalType: 'timestamp-micros' }]],
-  ['day', { type: 'int', logicalType: 'date' }],
-  ['ref', { type: 'string', logicalType: 'uuid' }],
-  ['amounts', { type: 'map', values: decimal }],
-  ['lists', { type: 'array', items: { type: 'array', items: 'long' } }],
-]
-
-const given = fields.map(([name, type]) => ({ name, type }))
-// The newer version drops a list, a map and a tree, which are then skipped instead of read, and widens two numbers.
-const dropped = ['tree', 'amounts', 'lists']
-const widened: Readonly<Record<string, AvroSchema>> = { count: 'double', raw: 'string' }
-const changed = given
-  .filter(({ name }) => !dropped.includes(name))
-  .map(({ name, type }) => ({ name, type: widened[name] ?? type }))
-  .concat([{ name: 'note', type: ['null', 'string'] }])
-  .map((field) => (field.name === 'note' ? { ...field, default: null } : field))
-
-const versions = [given, changed].map((each, index): ContractVersion => {
-  const schema = { type: 'record', name: 'test.Fuzz', fields: each }
-  return { version: index + 1, fingerprint: fingerprintOf(schema), schema }
-})
-
-function definitionOf(version: number): ContractDefinition {
-  return { kind: 'event', name: 'test.Fuzz', version, topic: 'fuzz', key: null, replies: [], versions }
-}
-
-const older = definitionOf(1)
-const readers = [older, definitionOf(2)] as const
-
-const leaf = { name: 'toString', children: [], next: null, attributes: {} }
-const data = {
-  id: 'constructor',
-  flag: true,
-  count: -7,
-  total: 2 ** 40,
-  serial: 2n ** 62n,
-  ratio: 0.5,
-  rate: -1e300,
-  raw: Buffer.from('ab'),
-  status: 'CLOSED',
-  hash: Buffer.from([1, 2, 3, 4]),
-  tree: { ...leaf, children: [leaf, { ...leaf, children: [leaf], next: leaf }], attributes: { constructor: 1.5, ä: 'ö', toString: null } },
-  price: '-12.50',
-  fixedPrice: '99999.125',
-  at: new Date(1_769_860_800_123),
-  seen: '2026-01-31T12:00:00.123456Z',
-  day: '2026-01-31',
-  ref: '0198f000-0000-7000-8000-000000000001',
-  amounts: { eur: '1.00', usd: '-0.01' },
-  lists: [[1, 2, 3], [], [-1]],
-}
-
-const least = { ...data, id: '', tree: leaf, amounts: {}, lists: [], seen: null, raw: Buffer.alloc(0) }
-
-function sampleOf(content: object): FuzzRecord {
-  const value = encodePayload(older, conform(older, content))
-  const headers = toHeaders({
-    specversion: '1.0',
-    id: '0198f000-0000-7000-8000-000000000003',
-    source: '/fuzz',
-    type: 'test.Fuzz.v1',
-    time: '2026-01-31T12:00:00.123Z',
-    datacontenttype: 'application/avro',
-    subject: 'ä',
-    correlationid: 'c',
-    causationid: null,
-    traceparent: null,
-    tracestate: null,
-    partitionkey: null,
-    extensions: { tenant: 'a' },
-    data: value,
-  })
-  return { headers, value }
-}
-
-const samples = [sampleOf(data), sampleOf(least)] as const
-
-/** Nine of ten changes are to the value. */
-function mutated({ headers, value }: FuzzRecord, random: Random): FuzzRecord {
-  if (random.between(1, 10) === 1) return { headers: mutatedHeaders(headers, random), value }
-  let bytes = value
-  for (let changes = random.between(1, 3) === 1 ? random.between(2, 4) : 1; changes > 0; changes--) bytes = mutatedBytes(bytes, random)
-  return { headers, value: bytes }
-}
-
-/** Numbers that lengths, counts and longs should not be: 2^62, -2^63, -2^52 - 1, 10^8, one that never ends, and NaN's neighbours. */
-const numbers = [
-  'feffffffffffffff7f',
-  'ffffffffffffffffff01',
-  '8180808080808010',
-  '80c2d72f',
-  'ffffffffffffffffffffffff',
-  'ffffffff0f',
-  '01',
-  '7f',
-] as const
-const texts = [
-  ...['__proto__', 'constructor', 'toString'].map((text) => Buffer.concat([Buffer.from([text.length * 2]), Buffer.from(text)])),
-  // Not UTF-8: a byte that begins nothing, half a character.
-  Buffer.from('02ff', 'hex'),
-  Buffer.from('06eda080', 'hex'),
-]
-
-function mutatedBytes(bytes: Buffer, random: Random): Buffer {
-  // Seldom in the fingerprint: then nothing behind it is looked at.
-  const at = random.between(random.between(1, 20) === 1 ? 0 : Math.min(10, bytes.length), bytes.length)
-  const [before, after] = [bytes.subarray(0, at), bytes.subarray(at)]
-  switch (random.between(0, 7)) {
-    case 0:
-      return Buffer.concat([before, Buffer.from([(after[0] ?? 0) ^ (1 << random.between(0, 7))]), after.subarray(1)])
-    case 1:
-      return Buffer.concat([before, Buffer.from([random.between(0, 255)]), after.subarray(1)])
-    case 2:
-      return Buffer.concat([before, Buffer.from([random.between(0, 255)]), after])
-    case 3:
-      return Buffer.concat([before, after.subarray(random.between(1, 8))])
-    case 4:
-      return before
-    case 5:
-      return Buffer.concat([before, Buffer.from(random.pick(numbers), 'hex'), after.subarray(random.between(0, 2))])
-    case 6:
-      return Buffer.concat([before, texts[random.between(0, texts.length - 1)] ?? before, after])
-    default:
-      return Buffer.concat([bytes, bytes.subarray(at, at + random.between(1, 64))])
-  }
-}
-
-const names = [
-  'ce___proto__',
-  'ce_constructor',
-  'ce_toString',
-  '__proto__',
-  'ce_id',
-  'ce_specversion',
-  'content-type',
-  'ce_',
-  'ce_tenant',
-] as const
-const contents = ['', 'application/cloudevents+json', '\u0000', '__proto__', 'x'.repeat(300), '2026-02-30T99:00:00Z'] as const
-
-function mutatedHeaders(headers: readonly HeaderPair[], random: Random): HeaderPair[] {
-  const at = random.between(0, headers.length - 1)
-  const [name, bytes] = headers[at] ?? ['', Buffer.alloc(0)]
-  const replaced = (pair: HeaderPair): HeaderPair[] => headers.map((each, index) => (index === at ? pair : each))
-  switch (random.between(0, 4)) {
-    case 0:
-      return headers.filter((_, index) => index !== at)
-    case 1:
-      return [...headers, [random.pick(names), Buffer.from(random.pick(contents))]]
-    case 2:
-      return replaced([name, mutatedBytes(bytes, random)])
-    case 3:
-      return replaced([random.pick(names), bytes])
-    default:
-      return replaced([name, Buffer.from(random.pick(contents))])
-  }
 }
