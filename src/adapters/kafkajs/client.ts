@@ -6,11 +6,14 @@ import { ConfigurationError, messageOf, TransientError } from '../../foundation/
 import { endsWithin } from '../../foundation/service.ts'
 import { DamagedBatches } from '../wire/damaged-batches.ts'
 import { decodeFetch, FETCH_API } from '../wire/fetch-response.ts'
-import { PRODUCE_API } from '../wire/produce-body.ts'
-import { isUnknownTopic, mapError, partitionMissing, topicMissing } from './errors.ts'
+import { type PartitionBatch, type PartitionReply, PRODUCE_API } from '../wire/produce-body.ts'
+import { partitionMissing, topicMissing } from '../wire/protocol-errors.ts'
+import type { ProduceClient } from '../wire/wire-producer.ts'
+import { isUnknownTopic, mapError } from './errors.ts'
 import { type Broker, type Cluster, type ConnectionPool, type Kafkajs, loadKafkajs, type ProtocolRequest } from './internals.ts'
 import { removeIdleTimerSpin } from './overrides/idle-timer-spin.ts'
 import { fairAssigner, type SubscriptionParts } from './overrides/starving-assigner.ts'
+import { produceRequest } from './produce-request.ts'
 
 export interface KafkaLogin {
   readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
@@ -42,7 +45,7 @@ const NO_RETRIES = { retries: 0, initialRetryTime: 100 }
  *
  * A client that is in doubt is discarded and never repaired.
  */
-export class KafkajsClient {
+export class KafkajsClient implements ProduceClient<Broker> {
   readonly #address: KafkaAddress
   readonly #kafkajs: Kafkajs
   readonly #logger: unknown
@@ -148,6 +151,10 @@ export class KafkajsClient {
       this.forgetLeaders(target.topic)
       throw mapError(error, this.addresses)
     }
+  }
+
+  async produce(leader: Broker, batches: readonly PartitionBatch[]): Promise<readonly PartitionReply[]> {
+    return (await leader.connectionPool.send(produceRequest(batches))) as readonly PartitionReply[]
   }
 
   /** Ends politely: what is in flight is answered first, for some seconds. Never rejects. */

@@ -3,8 +3,8 @@ import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import type { Logger } from '../../core/logger.ts'
 import { KafkajsAdmin } from './admin.ts'
 import type { KafkaAddress } from './client.ts'
-import { KafkajsConsumer } from './consumer.ts'
-import { KafkajsProducer } from './producer.ts'
+import { kafkajsConsumer } from './consumer.ts'
+import { kafkajsProducer } from './producer.ts'
 
 export interface KafkajsLogOptions extends KafkaAddress {
   readonly diagnostics?: BackboneDiagnostics
@@ -19,8 +19,8 @@ export function kafkajsLog(options: KafkajsLogOptions): LogDriver {
     ...(diagnostics === undefined ? {} : { diagnostics }),
   }
   return {
-    producer: new KafkajsProducer({ address, ...reporting }),
-    consumers: { consumer: (group, topics) => new KafkajsConsumer({ address, admin, ...reporting }, group, topics) },
+    producer: kafkajsProducer({ address, ...reporting }),
+    consumers: { consumer: (group, topics) => kafkajsConsumer({ address, admin, ...reporting }, group, topics) },
     admin,
   }
 }

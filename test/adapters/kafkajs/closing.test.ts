@@ -3,7 +3,7 @@ import { createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { KafkajsAdmin } from '../../../src/adapters/kafkajs/admin.ts'
 import { KafkajsClient } from '../../../src/adapters/kafkajs/client.ts'
-import { KafkajsProducer } from '../../../src/adapters/kafkajs/producer.ts'
+import { kafkajsProducer } from '../../../src/adapters/kafkajs/producer.ts'
 import { soon } from '../../conformance/log-subject.ts'
 import { until } from '../../kit/wait.ts'
 import { ScriptedBroker } from './scripted-broker.ts'
@@ -40,7 +40,7 @@ test('a producer that is stopped while it connects cuts the connection and ends 
   })
   const address = silent.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
-  const producer = new KafkajsProducer({ address: { brokers: [`127.0.0.1:${port}`], clientId: 'test' } })
+  const producer = kafkajsProducer({ address: { brokers: [`127.0.0.1:${port}`], clientId: 'test' } })
   const started = producer.start(soon()).catch((error: unknown) => error)
   const socket = await until('a connection', () => sockets[0])
   socket.resume()

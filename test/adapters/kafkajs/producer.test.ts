@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { KafkajsProducer } from '../../../src/adapters/kafkajs/producer.ts'
-import type { AppendOutcome } from '../../../src/core/broker/log-producer.ts'
+import { kafkajsProducer } from '../../../src/adapters/kafkajs/producer.ts'
+import type { AppendOutcome, LogProducer } from '../../../src/core/broker/log-producer.ts'
 import type { DiagnosticCatalogue } from '../../../src/core/diagnostics.ts'
 import { Diagnostics } from '../../../src/foundation/diagnostics.ts'
 import { numbered, soon } from '../../conformance/log-subject.ts'
 import { accept, type ProduceScript, ScriptedBroker } from './scripted-broker.ts'
 
 let broker: ScriptedBroker
-let producer: KafkajsProducer
+let producer: LogProducer
 let replaced: string[]
 let address: string
 
@@ -19,7 +19,7 @@ beforeEach(async () => {
   diagnostics.on(({ name }) => {
     if (name === 'producer.replaced') replaced.push(name)
   })
-  producer = new KafkajsProducer({ address: { brokers: [address], clientId: 'test' }, diagnostics })
+  producer = kafkajsProducer({ address: { brokers: [address], clientId: 'test' }, diagnostics })
   await producer.start(soon())
 })
 
@@ -146,7 +146,7 @@ test('refuses while no broker can be reached, and names the address', async () =
 
 test('gives up starting when the signal aborts, and names the address', async () => {
   await broker.close()
-  const lonely = new KafkajsProducer({ address: { brokers: [address], clientId: 'test' } })
+  const lonely = kafkajsProducer({ address: { brokers: [address], clientId: 'test' } })
 
   await expect(lonely.start(AbortSignal.timeout(400))).rejects.toMatchObject({
     code: 'BROKER_UNREACHABLE',
@@ -155,7 +155,7 @@ test('gives up starting when the signal aborts, and names the address', async ()
 })
 
 test('tries the other addresses when the first does not answer', async () => {
-  const patient = new KafkajsProducer({ address: { brokers: ['127.0.0.1:1', address], clientId: 'test' } })
+  const patient = kafkajsProducer({ address: { brokers: ['127.0.0.1:1', address], clientId: 'test' } })
 
   await patient.start(soon())
 

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import type { Kafka } from 'kafkajs'
 import { beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest'
-import { KafkajsConsumer } from '../../../src/adapters/kafkajs/consumer.ts'
+import { kafkajsConsumer } from '../../../src/adapters/kafkajs/consumer.ts'
 import { kafkajsLog } from '../../../src/adapters/kafkajs/kafkajs-log.ts'
 import type { LogConsumer } from '../../../src/core/broker/log-consumer.ts'
 import type { LogDriver } from '../../../src/core/broker/log-driver.ts'
@@ -89,7 +89,7 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
       },
     })
     const parts = { address: { brokers: [proxy.broker], clientId: 'trouble' }, admin, diagnostics }
-    const consumer = stoppedLater(new KafkajsConsumer(parts, uniqueName('group'), [topic]))
+    const consumer = stoppedLater(kafkajsConsumer(parts, uniqueName('group'), [topic]))
     const listener = new RecordingListener()
     await consumer.start(listener, soon())
     const said = diagnostics.next('consumer.restarted', ({ reason }) => reason.includes('does not let'))

@@ -1,10 +1,10 @@
-import type { LogAdmin } from '../../core/broker/log-admin.ts'
-import type { LogConsumerListener } from '../../core/broker/log-consumer.ts'
 import { systemClock } from '../../foundation/clock.ts'
+import type { LogAdmin } from './log-admin.ts'
+import type { LogConsumerListener } from './log-consumer.ts'
 
 const LOOK_AGAIN_MS = 2_000
 
-/** Which topics of a group are there. kafkajs can join only with topics that all exist. */
+/** Which topics of a group are there. A group is joined with those only. */
 export class TopicWatch {
   readonly #admin: LogAdmin
   readonly #topics: readonly string[]
