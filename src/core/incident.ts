@@ -10,6 +10,7 @@ export type IncidentKind =
   | 'topic_recreated'
   | 'dead_letter'
   | 'unreadable'
+  | 'partition_stuck'
   | 'kept_in_part'
   | 'saga_stuck'
   | 'saga_timer_failed'

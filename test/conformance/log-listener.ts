@@ -10,6 +10,7 @@ export class RecordingListener implements LogConsumerListener {
   readonly records: (TopicPartition & ConsumedRecord)[] = []
   readonly failures: unknown[] = []
   readonly missing: string[] = []
+  readonly stuck: { readonly partition: TopicPartition; readonly reason: Error }[] = []
   readonly #watchers = new Set<() => void>()
   readonly #startAt: (partition: TopicPartition, range: PartitionRange) => bigint
   readonly #handler: Handler
@@ -39,6 +40,11 @@ export class RecordingListener implements LogConsumerListener {
 
   async onTopicMissing(topic: string): Promise<void> {
     this.missing.push(topic)
+    this.#changed()
+  }
+
+  async onPartitionStuck(partition: TopicPartition, reason: Error): Promise<void> {
+    this.stuck.push({ partition, reason })
     this.#changed()
   }
 

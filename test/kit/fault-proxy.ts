@@ -8,8 +8,15 @@ export interface Wire {
   toClient(bytes: Buffer): Buffer | undefined
 }
 
+interface Pair {
+  readonly client: Socket
+  readonly server: Socket
+  /** The server's side is gone, and the client does not know. */
+  isHalfOpen: boolean
+}
+
 /**
- * A TCP proxy on 127.0.0.1 that can refuse, swallow and cut.
+ * A TCP proxy on 127.0.0.1 that can refuse, swallow, delay and cut.
  *
  * `black-hole` keeps connections open and forwards nothing: a network that drops packets.
  */
@@ -17,10 +24,14 @@ export class FaultProxy {
   readonly #target: { readonly host: string; readonly port: number }
   readonly #wire: () => Wire
   readonly #server: Server
-  readonly #pairs = new Set<{ readonly client: Socket; readonly server: Socket }>()
+  readonly #pairs = new Set<Pair>()
   #mode: 'pass' | 'refuse' | 'black-hole' = 'pass'
   #port = 0
+  #delayMs = 0
+  #bytesUntilCut = Number.POSITIVE_INFINITY
   connections = 0
+  /** Connections that were cut by `cutAfter`. */
+  cutShort = 0
 
   constructor(target: { readonly host: string; readonly port: number }, wire: () => Wire = passing) {
     this.#target = target
@@ -56,6 +67,24 @@ export class FaultProxy {
     this.#mode = 'pass'
   }
 
+  /** What the server answers reaches clients so much later. */
+  delay(ms: number): void {
+    this.#delayMs = ms
+  }
+
+  /** Passes so many more bytes to clients, and cuts the connection in the middle of what it then carries, once. */
+  cutAfter(bytes: number): void {
+    this.#bytesUntilCut = bytes
+  }
+
+  /** A server that has forgotten its connections: clients keep theirs open and get no answer. New ones pass. */
+  halfOpen(): void {
+    for (const pair of this.#pairs) {
+      pair.isHalfOpen = true
+      pair.server.destroy()
+    }
+  }
+
   /** Ends every open connection. */
   cut(): void {
     for (const pair of this.#pairs) this.#end(pair)
@@ -73,26 +102,42 @@ export class FaultProxy {
     }
     this.connections++
     const server = connect(this.#target)
-    const pair = { client, server }
+    const pair = { client, server, isHalfOpen: false }
     this.#pairs.add(pair)
     const wire = this.#wire()
     this.#forward(pair, client, server, (bytes) => wire.toServer(bytes))
     this.#forward(pair, server, client, (bytes) => wire.toClient(bytes))
   }
 
-  #forward(pair: { client: Socket; server: Socket }, from: Socket, to: Socket, through: (bytes: Buffer) => Buffer | undefined): void {
+  #forward(pair: Pair, from: Socket, to: Socket, through: (bytes: Buffer) => Buffer | undefined): void {
     from.setNoDelay(true)
     from.on('error', () => this.#end(pair))
-    from.on('close', () => this.#end(pair))
+    from.on('close', () => {
+      if (from === pair.client || !pair.isHalfOpen) this.#end(pair)
+    })
     from.on('data', (bytes: Buffer) => {
-      if (this.#mode === 'black-hole') return
+      if (this.#mode === 'black-hole' || pair.isHalfOpen) return
       const passed = through(bytes)
       if (passed === undefined) this.#end(pair)
+      else if (to === pair.client) this.#answer(pair, passed)
       else if (passed.length > 0) to.write(passed)
     })
   }
 
-  #end(pair: { client: Socket; server: Socket }): void {
+  #answer(pair: Pair, bytes: Buffer): void {
+    if (bytes.length === 0) return
+    if (bytes.length > this.#bytesUntilCut) {
+      pair.client.write(bytes.subarray(0, this.#bytesUntilCut), () => this.#end(pair))
+      this.#bytesUntilCut = Number.POSITIVE_INFINITY
+      this.cutShort += 1
+      return
+    }
+    this.#bytesUntilCut -= bytes.length
+    if (this.#delayMs === 0) pair.client.write(bytes)
+    else setTimeout(() => pair.client.writable && pair.client.write(bytes), this.#delayMs)
+  }
+
+  #end(pair: Pair): void {
     this.#pairs.delete(pair)
     pair.client.destroy()
     pair.server.destroy()

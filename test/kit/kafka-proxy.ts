@@ -1,12 +1,12 @@
 import { FaultProxy, type Wire } from './fault-proxy.ts'
 
 /** Kafka's numbers of the requests that we look at. */
-const PRODUCE = 0
-const METADATA = 3
-const FIND_COORDINATOR = 10
+const requests = { Produce: 0, Fetch: 1, Metadata: 3, OffsetCommit: 8, FindCoordinator: 10, Heartbeat: 12 } as const
+
+export type RequestName = keyof typeof requests
 
 /**
- * A proxy in front of one broker that reads its frames, so that it can lose the reply to a Produce, exactly.
+ * A proxy in front of one broker that reads its frames, so that it can lose the reply to one kind of request, exactly.
  *
  * Clients follow the addresses that the broker gives them, so those are rewritten to the proxy's own: the port is
  * a number of four bytes behind the host's name, and stays as long as it was.
@@ -15,8 +15,11 @@ export class KafkaProxy {
   readonly #proxy: FaultProxy
   readonly #host: string
   readonly #port: number
-  #lost = 0
-  #planned = 0
+  readonly #planned = new Map<number, number>()
+  readonly #lost = new Map<number, number>()
+  #toDamage = 0
+  /** Replies to fetches in which a bit of the last record was flipped. */
+  damagedFetches = 0
 
   constructor(broker: string) {
     const [host = '127.0.0.1', port = '9092'] = broker.split(':')
@@ -37,12 +40,50 @@ export class KafkaProxy {
 
   /** Replies to Produce requests that were lost as planned. */
   get lostReplies(): number {
-    return this.#lost
+    return this.lost('Produce')
+  }
+
+  /** Replies to this kind of request that were lost as planned. */
+  lost(request: RequestName): number {
+    return this.#lost.get(requests[request]) ?? 0
   }
 
   /** The broker appends the next batches, and nobody hears of it: the connection is cut instead of the reply. */
   loseProduceReplies(count: number): void {
-    this.#planned += count
+    this.loseReplies('Produce', count)
+  }
+
+  /** The broker does what the next requests of this kind ask, and nobody hears of it: the connection is cut instead of the reply. */
+  loseReplies(request: RequestName, count: number): void {
+    const api = requests[request]
+    this.#planned.set(api, (this.#planned.get(api) ?? 0) + count)
+  }
+
+  /** Flips a bit of the last record in the next replies to fetches that hold any. */
+  damageFetches(count: number): void {
+    this.#toDamage = count
+  }
+
+  /** How many connections it has passed to the broker. */
+  get connections(): number {
+    return this.#proxy.connections
+  }
+
+  /** Connections that were cut by `cutAfter`. */
+  get cutShort(): number {
+    return this.#proxy.cutShort
+  }
+
+  delay(ms: number): void {
+    this.#proxy.delay(ms)
+  }
+
+  cutAfter(bytes: number): void {
+    this.#proxy.cutAfter(bytes)
+  }
+
+  halfOpen(): void {
+    this.#proxy.halfOpen()
   }
 
   refuse(): void {
@@ -66,12 +107,19 @@ export class KafkaProxy {
   }
 
   #reply(api: number, reply: Buffer): Buffer | undefined {
-    if (api === PRODUCE && this.#planned > 0) {
-      this.#planned--
-      this.#lost++
+    const planned = this.#planned.get(api) ?? 0
+    if (planned > 0) {
+      this.#planned.set(api, planned - 1)
+      this.#lost.set(api, (this.#lost.get(api) ?? 0) + 1)
       return undefined
     }
-    if (api === METADATA || api === FIND_COORDINATOR) this.#rewriteAddress(reply)
+    if (api === requests.Metadata || api === requests.FindCoordinator) this.#rewriteAddress(reply)
+    if (api === requests.Fetch && this.#toDamage > 0 && reply.length > EMPTY_FETCH_MAX) {
+      this.#toDamage -= 1
+      this.damagedFetches += 1
+      // The last byte is the number of headers of the last record.
+      reply.writeUInt8(reply.readUInt8(reply.length - 2) ^ 1, reply.length - 2)
+    }
     return reply
   }
 
@@ -84,6 +132,9 @@ export class KafkaProxy {
     }
   }
 }
+
+/** A reply to a fetch of one partition with no record is shorter; a record batch begins with 61 bytes. */
+const EMPTY_FETCH_MAX = 140
 
 /** One connection's frames: a length, then for requests api, version and correlation id, for replies the correlation id. */
 class KafkaWire implements Wire {

@@ -2,15 +2,14 @@ import type { Socket } from 'node:net'
 import type { Consumer, ConsumerConfig, LogEntry, RetryOptions } from 'kafkajs'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { Logger } from '../../core/logger.ts'
-import { ConfigurationError, messageOf, TransientError } from '../../foundation/errors.ts'
+import { messageOf, TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
-import { DamagedBatches } from '../wire/damaged-batches.ts'
-import { decodeFetch, FETCH_API } from '../wire/fetch-response.ts'
 import { type PartitionBatch, type PartitionReply, PRODUCE_API } from '../wire/produce-body.ts'
 import { partitionMissing, topicMissing } from '../wire/protocol-errors.ts'
 import type { ProduceClient } from '../wire/wire-producer.ts'
 import { isUnknownTopic, mapError } from './errors.ts'
-import { type Broker, type Cluster, type ConnectionPool, type Kafkajs, loadKafkajs, type ProtocolRequest } from './internals.ts'
+import { Fetches, type FetchListener, tooOld } from './fetches.ts'
+import { type Broker, type Cluster, type Kafkajs, loadKafkajs } from './internals.ts'
 import { removeIdleTimerSpin } from './overrides/idle-timer-spin.ts'
 import { fairAssigner, type SubscriptionParts } from './overrides/starving-assigner.ts'
 import { produceRequest } from './produce-request.ts'
@@ -50,7 +49,7 @@ export class KafkajsClient implements ProduceClient<Broker> {
   readonly #kafkajs: Kafkajs
   readonly #logger: unknown
   readonly #sockets = new Set<Socket>()
-  readonly #damaged = new DamagedBatches()
+  readonly #fetches: Fetches
   readonly #leaders = new Map<string, readonly number[]>()
   readonly #refreshing = new Map<string, Promise<readonly number[]>>()
   #destroyedBy: string | undefined
@@ -83,6 +82,8 @@ export class KafkajsClient implements ProduceClient<Broker> {
       logger: this.#logger,
       socketFactory: (socketArguments) => this.#remember(this.#kafkajs.createSocket(socketArguments)),
     })
+    const refreshLeaders = (): Promise<void> => this.cluster.refreshMetadata()
+    this.#fetches = new Fetches({ parse: this.#kafkajs.parseFetch, refreshLeaders })
     this.#hardenConnections()
     this.#hardenDisconnect()
   }
@@ -100,8 +101,12 @@ export class KafkajsClient implements ProduceClient<Broker> {
     }
   }
 
-  /** kafkajs's own consumer on this client; partitions are shared out by our assigner, or kafkajs's where others of the group know no other. */
-  consumer(config: ConsumerConfig, subscription: SubscriptionParts): Consumer {
+  /**
+   * kafkajs's own consumer on this client; partitions are shared out by our assigner, or kafkajs's where others of the
+   * group know no other.
+   */
+  consumer(config: ConsumerConfig, subscription: SubscriptionParts, listener: FetchListener): Consumer {
+    this.#fetches.listener = listener
     const { assignerProtocol, roundRobin, createConsumer } = this.#kafkajs
     const partitionAssigners = [fairAssigner(assignerProtocol, subscription), roundRobin]
     return createConsumer({ ...config, partitionAssigners, cluster: this.cluster, logger: this.#logger })
@@ -200,7 +205,7 @@ export class KafkajsClient implements ProduceClient<Broker> {
     builder.build = async (destination) => {
       const pool = await build(destination)
       for (const { requestQueue } of pool.pool) removeIdleTimerSpin(requestQueue)
-      this.#readFetchesOurselves(pool)
+      this.#fetches.harden(pool)
       return pool
     }
   }
@@ -216,29 +221,10 @@ export class KafkajsClient implements ProduceClient<Broker> {
       )
     }
   }
-
-  #readFetchesOurselves(pool: ConnectionPool): void {
-    const send = pool.send
-    const { parseFetch } = this.#kafkajs
-    const decode = (payload: Buffer) => decodeFetch(payload, this.#damaged)
-    pool.send = async function sendHardened<Reply>(protocol: ProtocolRequest<Reply>): Promise<unknown> {
-      const { apiKey, apiVersion } = protocol.request
-      if (apiKey !== FETCH_API.key) return await send.call(pool, protocol)
-      if (apiVersion !== FETCH_API.version) throw tooOld('Fetch', '2.3')
-      return await send.call(pool, { ...protocol, response: { decode, parse: parseFetch } })
-    }
-  }
 }
 
 function requireApi(broker: Broker, api: { key: number; version: number }, name: string, since: string): void {
   if ((broker.versions?.[api.key]?.maxVersion ?? 0) < api.version) throw tooOld(name, since)
-}
-
-function tooOld(api: string, since: string): ConfigurationError {
-  return new ConfigurationError(
-    'KAFKA_TOO_OLD',
-    `The broker's ${api} is older than Kafka ${since}, which is the oldest that works. Upgrade the cluster.`,
-  )
 }
 
 function noLeader(target: TopicPartition): TransientError {

@@ -54,7 +54,7 @@ export interface RequestQueue {
 }
 
 export interface ConnectionPool {
-  readonly pool: readonly { readonly requestQueue: RequestQueue }[]
+  readonly pool: readonly { readonly requestQueue: RequestQueue; readonly socket?: Socket | null }[]
   send: <Reply>(request: ProtocolRequest<Reply>) => Promise<unknown>
 }
 
@@ -86,6 +86,7 @@ export interface Cluster {
   }
   connect(): Promise<void>
   disconnect: () => Promise<void>
+  refreshMetadata(): Promise<void>
   findBroker(target: { readonly nodeId: number }): Promise<Broker>
 }
 

@@ -1,16 +1,20 @@
 import type { Consumer, ConsumerCrashEvent, ConsumerGroupJoinEvent, EachBatchPayload } from 'kafkajs'
-import type { ConsumedRecord, LogConsumerListener, PartitionRange } from '../../core/broker/log-consumer.ts'
+import type { LogConsumerListener, PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import { OffsetCommitter, type PartitionOffset } from '../../core/broker/offset-committer.ts'
 import { PartitionReader } from '../../core/broker/partition-reader.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import { systemClock } from '../../foundation/clock.ts'
-import { messageOf } from '../../foundation/errors.ts'
+import { messageOf, type TrunklineError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import type { KafkajsClient } from './client.ts'
 import { mapError } from './errors.ts'
+import type { FetchListener } from './fetches.ts'
+import { LagWatch } from './lag-watch.ts'
 import { MembershipWatch, SESSION_TIMEOUT_MS } from './membership-watch.ts'
+import type { Carrier } from './overrides/filters-per-record.ts'
 import { PartitionBuffer, type PartitionFetcher } from './partition-buffer.ts'
+import { PrefetchBudget } from './prefetch-budget.ts'
 
 export interface MembershipParts {
   readonly client: KafkajsClient
@@ -26,6 +30,7 @@ export interface MembershipParts {
 }
 
 interface OwnedPartition {
+  readonly partition: TopicPartition
   readonly buffer: PartitionBuffer
   readonly reader: PartitionReader
 }
@@ -48,13 +53,15 @@ export const MEMBERSHIP_RETRY = RETRY
  *
  * kafkajs fetches, joins and beats the heart; where to read, what to hand over and what to commit is decided here.
  */
-export class Membership implements PartitionFetcher {
+export class Membership implements PartitionFetcher, FetchListener {
   readonly #parts: MembershipParts
   readonly #consumer: Consumer
   readonly #owned = new Map<string, OwnedPartition>()
   readonly #ending = new Map<string, Promise<void>>()
   readonly #ended = Promise.withResolvers<void>()
   readonly #watch = new MembershipWatch(systemClock, (error) => this.#ended.reject(error))
+  readonly #lag: LagWatch
+  readonly #budget = new PrefetchBudget()
   #starting: Promise<void> | undefined
   #committer: OffsetCommitter | undefined
   /** The last assignment, also while it is revoked: most of it comes back. */
@@ -75,7 +82,12 @@ export class Membership implements PartitionFetcher {
       retry: { ...RETRY, restartOnFailure: async () => false },
     }
     const { topics, partitionsOf } = parts
-    this.#consumer = parts.client.consumer(settings, { topics, partitionsOf, owned: () => this.#assigned })
+    this.#consumer = parts.client.consumer(settings, { topics, partitionsOf, owned: () => this.#assigned }, this)
+    this.#lag = new LagWatch({
+      partitions: () => this.#owned.values(),
+      rangeOf: parts.rangeOf,
+      onStalled: (error) => this.#ended.reject(error),
+    })
   }
 
   /** Whether the group counts us as a member, as far as we can know. */
@@ -97,6 +109,7 @@ export class Membership implements PartitionFetcher {
     await consumer.connect()
     await consumer.subscribe({ topics: [...this.#parts.topics], fromBeginning: true })
     this.#watch.start()
+    this.#lag.start()
     this.#starting = consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
@@ -111,6 +124,7 @@ export class Membership implements PartitionFetcher {
   async leave(deadlineMs: number): Promise<void> {
     this.#leaving = true
     this.#watch.stop()
+    this.#lag.stop()
     const started = systemClock.monotonic()
     const left = (): number => Math.max(DISCONNECT_MS_MIN, deadlineMs - (systemClock.monotonic() - started))
     // Who leaves in the middle of joining is a member all the same, and the others would wait until its session is over.
@@ -133,6 +147,7 @@ export class Membership implements PartitionFetcher {
   /** Lets go after a crash: nobody commits or leaves any more. Resolves when no batch runs. */
   async abandon(): Promise<void> {
     this.#watch.stop()
+    this.#lag.stop()
     this.#committer?.close()
     const ended = this.#revokeAll()
     this.#parts.client.destroy('The consumer is replaced.')
@@ -141,6 +156,14 @@ export class Membership implements PartitionFetcher {
 
   async range(partition: TopicPartition): Promise<PartitionRange> {
     return await this.#parts.rangeOf(partition)
+  }
+
+  answered(partition: TopicPartition, end: bigint): void {
+    this.#ownedOf(partition)?.buffer.answered(end)
+  }
+
+  lost(partition: TopicPartition, reason: TrunklineError): void {
+    this.#ownedOf(partition)?.buffer.lose(reason)
   }
 
   seek({ topic, partition }: TopicPartition, offset: bigint): void {
@@ -185,7 +208,7 @@ export class Membership implements PartitionFetcher {
   #own(partition: TopicPartition, committer: OffsetCommitter): void {
     const { group, listener, diagnostics } = this.#parts
     const key = keyOf(partition)
-    const buffer = new PartitionBuffer(partition, this)
+    const buffer = new PartitionBuffer(partition, { fetcher: this, budget: this.#budget, clock: systemClock })
     const reader = new PartitionReader({
       partition,
       source: buffer,
@@ -194,7 +217,7 @@ export class Membership implements PartitionFetcher {
       onProgress: (next) => committer.note(partition, next),
       onInterrupted: (error) => diagnostics?.emit('consumer.interrupted', { group, ...partition, reason: messageOf(error) }),
     })
-    this.#owned.set(key, { buffer, reader })
+    this.#owned.set(key, { partition, buffer, reader })
     reader.start(this.#ending.get(key))
   }
 
@@ -228,13 +251,12 @@ export class Membership implements PartitionFetcher {
     const { batch } = payload
     const owned = this.#ownedOf(batch)
     if (owned === undefined) return
-    // Our decoder made these records (fetch-response.ts), and kafkajs carries them as they are.
-    const records = batch.messages as unknown as readonly ConsumedRecord[]
-    const last = records.at(-1)
-    if (last === undefined) return
+    // Our decoder made these (overrides/filters-per-record.ts), and kafkajs carries them as they are.
+    const [carrier] = batch.messages as unknown as readonly Carrier[]
+    if (carrier === undefined) return
     const fetchedOffset = BigInt(Reflect.get(batch, 'fetchedOffset'))
-    const taken = owned.buffer.offer({ fetchedOffset, lastOffset: BigInt(batch.lastOffset()), records })
-    if (taken) payload.resolveOffset(String(last.offset))
+    const taken = owned.buffer.offer({ fetchedOffset, lastOffset: carrier.offset, records: carrier.records })
+    if (taken) payload.resolveOffset(String(carrier.offset))
   }
 
   async #commit(offsets: readonly PartitionOffset[]): Promise<void> {

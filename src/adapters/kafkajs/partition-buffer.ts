@@ -1,7 +1,9 @@
 import type { ConsumedRecord, PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { PartitionSource } from '../../core/broker/partition-reader.ts'
-import { TransientError } from '../../foundation/errors.ts'
+import type { Clock } from '../../foundation/clock.ts'
+import { TransientError, type TrunklineError } from '../../foundation/errors.ts'
+import type { PrefetchBudget } from './prefetch-budget.ts'
 
 /** What a partition asks of the consumer that fetches for it. */
 export interface PartitionFetcher {
@@ -11,15 +13,28 @@ export interface PartitionFetcher {
   resume(partition: TopicPartition): void
 }
 
-/** A batch as kafkajs fetched it. `fetchedOffset` is what it had asked for. */
+export interface PartitionBufferParts {
+  readonly fetcher: PartitionFetcher
+  readonly budget: PrefetchBudget
+  readonly clock: Clock
+}
+
+/** A batch as kafkajs fetched it. `fetchedOffset` is what it had asked for; the records may begin before it. */
 export interface FetchedBatch {
   readonly fetchedOffset: bigint
   readonly lastOffset: bigint
   readonly records: readonly ConsumedRecord[]
 }
 
+interface BufferedBatch {
+  readonly records: readonly ConsumedRecord[]
+  readonly bytes: number
+}
+
 /** Fetching of a partition stops above, and goes on below half of it. */
 const BUFFER_BYTES_MAX = 4 * 1024 * 1024
+/** What a record takes beside its bytes. */
+const RECORD_OVERHEAD = 100
 
 /**
  * What kafkajs fetched of one partition and the listener has not taken.
@@ -33,17 +48,34 @@ const BUFFER_BYTES_MAX = 4 * 1024 * 1024
 export class PartitionBuffer implements PartitionSource {
   readonly #partition: TopicPartition
   readonly #fetcher: PartitionFetcher
-  #batches: FetchedBatch[] = []
+  readonly #budget: PrefetchBudget
+  readonly #clock: Clock
+  #batches: BufferedBatch[] = []
   #bytes = 0
   #full = false
   /** Where the next fetch is due; `undefined` while paused. */
   #due: bigint | undefined
-  #lost: TransientError | undefined
+  #lost: TrunklineError | undefined
   #wake: (() => void) | undefined
+  /** When a fetch last told something of this partition, or could first have. */
+  #heardAt = 0
 
-  constructor(partition: TopicPartition, fetcher: PartitionFetcher) {
+  constructor(partition: TopicPartition, { fetcher, budget, clock }: PartitionBufferParts) {
     this.#partition = partition
     this.#fetcher = fetcher
+    this.#budget = budget
+    this.#clock = clock
+  }
+
+  /** How long fetches have told nothing of this partition, although they should. */
+  get silentMs(): number {
+    const isWaiting = this.#due !== undefined && !this.#full
+    return isWaiting ? this.#clock.monotonic() - this.#heardAt : 0
+  }
+
+  /** Where the next fetch is due; `undefined` while it is not to be fetched. */
+  get due(): bigint | undefined {
+    return this.#due
   }
 
   range(): Promise<PartitionRange> {
@@ -54,7 +86,31 @@ export class PartitionBuffer implements PartitionSource {
     this.#clear()
     this.#due = offset
     this.#fetcher.seek(this.#partition, offset)
+    this.#resume()
+  }
+
+  #resume(): void {
+    this.heard()
     this.#fetcher.resume(this.#partition)
+  }
+
+  /** Nothing is wrong with this partition so far: silence is counted anew. */
+  heard(): void {
+    this.#heardAt = this.#clock.monotonic()
+  }
+
+  /** The leader answered a fetch, and the log has nothing to read from `end` on. */
+  answered(end: bigint): void {
+    if (this.#due !== undefined && end <= this.#due) this.heard()
+  }
+
+  /** What was fetched before is handed over, then the reader hears why there is no more. */
+  lose(reason: TrunklineError): void {
+    if (this.#due === undefined) return
+    this.#lost = reason
+    this.#due = undefined
+    this.#fetcher.pause(this.#partition)
+    this.#wake?.()
   }
 
   pause(): void {
@@ -67,23 +123,34 @@ export class PartitionBuffer implements PartitionSource {
   offer(batch: FetchedBatch): boolean {
     if (this.#due === undefined) return false
     if (batch.fetchedOffset !== this.#due) {
-      this.#lose(batch.fetchedOffset, this.#due)
+      this.lose(positionLost(this.#partition, this.#due, batch.fetchedOffset))
       return false
     }
+    // A batch is fetched whole, also for an offset in its middle.
+    const isInside = (batch.records[0]?.offset ?? 0n) < batch.fetchedOffset
+    const records = isInside ? batch.records.filter(({ offset }) => offset >= batch.fetchedOffset) : batch.records
     this.#due = batch.lastOffset + 1n
+    this.heard()
+    if (records.length > 0) this.#store({ records, bytes: byteLengthOf(records) })
+    return true
+  }
+
+  #store(batch: BufferedBatch): void {
     this.#batches.push(batch)
-    this.#bytes += byteLengthOf(batch)
-    if (this.#bytes > BUFFER_BYTES_MAX && !this.#full) {
+    this.#bytes += batch.bytes
+    this.#budget.add(batch.bytes)
+    if ((this.#bytes > BUFFER_BYTES_MAX || this.#budget.isSpent) && !this.#full) {
       this.#full = true
       this.#fetcher.pause(this.#partition)
     }
     this.#wake?.()
-    return true
   }
 
   /** kafkajs moved over offsets that hold nothing for a listener. */
   passOver(lastOffset: bigint): void {
-    if (this.#due !== undefined && lastOffset >= this.#due) this.#due = lastOffset + 1n
+    if (this.#due === undefined || lastOffset < this.#due) return
+    this.#due = lastOffset + 1n
+    this.heard()
   }
 
   async next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
@@ -94,10 +161,12 @@ export class PartitionBuffer implements PartitionSource {
     }
     const batch = this.#batches.shift()
     if (batch === undefined) return []
-    this.#bytes -= byteLengthOf(batch)
-    if (this.#full && this.#bytes < BUFFER_BYTES_MAX / 2) {
+    this.#bytes -= batch.bytes
+    this.#budget.giveBack(batch.bytes)
+    const hasRoom = this.#bytes === 0 || (this.#bytes < BUFFER_BYTES_MAX / 2 && !this.#budget.isSpent)
+    if (this.#full && hasRoom) {
       this.#full = false
-      this.#fetcher.resume(this.#partition)
+      this.#resume()
     }
     return batch.records
   }
@@ -115,19 +184,8 @@ export class PartitionBuffer implements PartitionSource {
     })
   }
 
-  #lose(fetchedFrom: bigint, due: bigint): void {
-    this.#lost = new TransientError(
-      'POSITION_LOST',
-      `Partition ${this.#partition.topic}/${this.#partition.partition} was to be read from offset ${due}, and the client reads from ${fetchedFrom}, ` +
-        'most likely because the log does not reach there any more. The position is asked for again.',
-      { due, fetchedFrom },
-    )
-    this.#due = undefined
-    this.#fetcher.pause(this.#partition)
-    this.#wake?.()
-  }
-
   #clear(): void {
+    this.#budget.giveBack(this.#bytes)
     this.#batches = []
     this.#bytes = 0
     this.#full = false
@@ -135,8 +193,17 @@ export class PartitionBuffer implements PartitionSource {
   }
 }
 
-function byteLengthOf({ records }: FetchedBatch): number {
+function positionLost({ topic, partition }: TopicPartition, due: bigint, fetchedFrom: bigint): TransientError {
+  return new TransientError(
+    'POSITION_LOST',
+    `Partition ${topic}/${partition} was to be read from offset ${due}, and the client reads from ${fetchedFrom}, ` +
+      'most likely because the log does not reach there any more. The position is asked for again.',
+    { due, fetchedFrom },
+  )
+}
+
+function byteLengthOf(records: readonly ConsumedRecord[]): number {
   let bytes = 0
-  for (const { key, value } of records) bytes += 100 + (key?.length ?? 0) + (value?.length ?? 0)
+  for (const { key, value } of records) bytes += RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0)
   return bytes
 }

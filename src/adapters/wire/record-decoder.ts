@@ -24,8 +24,8 @@ export interface AbortedTransaction {
 export interface BatchPlace {
   /** Offsets at or above it are not in the log. */
   readonly end: bigint
-  /** @returns whether a batch with a wrong checksum is to be fetched once more before it counts as unreadable */
-  readonly fetchAgain: (baseOffset: bigint) => boolean
+  /** Hears of a batch with a wrong checksum. Reading ends before it: what stands behind must not overtake it. */
+  readonly onDamaged: (baseOffset: bigint) => void
 }
 
 type Decoded = ConsumedRecord | Placeholder
@@ -42,7 +42,7 @@ const TRANSACTIONAL = 0x10
 const CONTROL = 0x20
 /** A fetched batch is at most a few megabytes; what inflates beyond this is an attack on our memory. */
 const INFLATED_BYTES_MAX = 64 * 1024 * 1024
-const ANYWHERE: BatchPlace = { end: 2n ** 63n - 1n, fetchAgain: () => false }
+const ANYWHERE: BatchPlace = { end: 2n ** 63n - 1n, onDamaged: () => undefined }
 
 const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 const inflateGzip = promisify(gunzip)
@@ -62,7 +62,8 @@ interface BatchHeader {
  * Reads the record batches of one partition, in one walk.
  *
  * A batch that cannot be read becomes one record, marked unreadable, with the batch as its value: its neighbours, and
- * the other partitions of the reply, are read as if it were not there.
+ * the other partitions of the reply, are read as if it were not there. A wrong checksum is something else: another
+ * fetch, or another replica, may have the batch whole, so nothing behind it is read.
  *
  * Removes from kafkajs: a call stack overflow at about 120,000 records (`push(...batch)`), unbounded inflation, aborted
  * records shown after a record whose key is four zero bytes, one fetch per offset through what compaction left empty,
@@ -86,11 +87,10 @@ export async function decodeRecords(
     const batch = Buffer.from(bytes.subarray(start, reader.at))
     const decoded = await decodeBatch(batch, filter, place)
     if (decoded === undefined) {
-      if (place.fetchAgain(baseOffset)) break
-      records.push(unreadable(batch, place, checksumWrong(baseOffset)))
-    } else {
-      for (const record of decoded) records.push(record)
+      place.onDamaged(baseOffset)
+      break
     }
+    for (const record of decoded) records.push(record)
   }
   return records
 }
@@ -204,13 +204,6 @@ function notInflated({ baseOffset, lastOffset }: BatchHeader, codec: number, cau
 
 function nameOfCodec(codec: number): string {
   return codecNames[codec] ?? `codec ${codec}`
-}
-
-function checksumWrong(baseOffset: bigint): PermanentError {
-  return new PermanentError(
-    'KAFKA_CHECKSUM_WRONG',
-    `The batch from offset ${baseOffset} has a wrong checksum, each time that it is fetched. Look at the disk of the broker that leads the partition.`,
-  )
 }
 
 /** Tells which batches are data that a reader of committed records may see. */

@@ -1,3 +1,4 @@
+import type { TrunklineError } from '../../foundation/errors.ts'
 import type { HeaderPair, TopicPartition } from './log-producer.ts'
 
 /** A record as it was read: the bytes, and where they stood. */
@@ -52,6 +53,12 @@ export interface LogConsumerListener {
    * that it is missing, and again when the listener rejects.
    */
   onTopicMissing?(topic: string): Promise<void>
+
+  /**
+   * A partition is not read any further until a person acts; it is tried again meanwhile. Called once for each time
+   * that it gets stuck, and again when the listener rejects.
+   */
+  onPartitionStuck?(partition: TopicPartition, reason: TrunklineError): Promise<void>
 
   /** The log is gone for good; the consumer has stopped. */
   onFailure(error: unknown): void

@@ -1,6 +1,6 @@
 import { type BackoffOptions, backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { PermanentError } from '../../foundation/errors.ts'
+import { PermanentError, StuckError } from '../../foundation/errors.ts'
 import type { ConsumedRecord, LogConsumerListener, PartitionRange } from './log-consumer.ts'
 import type { TopicPartition } from './log-producer.ts'
 
@@ -39,6 +39,7 @@ export class PartitionReader {
   readonly #parts: PartitionReaderParts
   readonly #abort = new AbortController()
   #running: Promise<void> | undefined
+  #toldStuck = false
 
   constructor(parts: PartitionReaderParts) {
     this.#parts = parts
@@ -72,6 +73,7 @@ export class PartitionReader {
       try {
         await this.#readFrom(await this.#begin(), signal, () => {
           failures = 0
+          this.#toldStuck = false
         })
       } catch (error) {
         if (signal.aborted) return
@@ -92,6 +94,26 @@ export class PartitionReader {
     }
   }
 
+  async #next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
+    try {
+      return await this.#parts.source.next(signal)
+    } catch (error) {
+      if (error instanceof StuckError) await this.#tellStuck(error)
+      throw error
+    }
+  }
+
+  async #tellStuck(reason: StuckError): Promise<void> {
+    if (this.#toldStuck) return
+    const { listener, partition, onInterrupted } = this.#parts
+    try {
+      await listener.onPartitionStuck?.(partition, reason)
+      this.#toldStuck = true
+    } catch (error) {
+      onInterrupted(error)
+    }
+  }
+
   async #begin(): Promise<bigint> {
     const { partition, listener, source } = this.#parts
     return await listener.onAssigned(partition, await source.range())
@@ -103,7 +125,7 @@ export class PartitionReader {
     source.seek(start)
     let records: readonly ConsumedRecord[] = []
     while (!signal.aborted) {
-      if (records.length === 0) records = await source.next(signal)
+      if (records.length === 0) records = await this.#next(signal)
       const first = records[0]?.offset ?? start
       const last = records.at(-1)?.offset ?? start
       const next = await listener.onBatch({ ...partition, records }, signal)

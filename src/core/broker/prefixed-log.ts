@@ -1,3 +1,4 @@
+import type { TrunklineError } from '../../foundation/errors.ts'
 import type { LogAdmin } from './log-admin.ts'
 import type { ConsumedBatch, LogConsumer, LogConsumerListener, PartitionRange } from './log-consumer.ts'
 import type { LogDriver } from './log-driver.ts'
@@ -64,6 +65,10 @@ class InsideListener implements LogConsumerListener {
 
   async onTopicMissing(topic: string): Promise<void> {
     await this.#listener.onTopicMissing?.(topic.slice(this.#prefix.length))
+  }
+
+  async onPartitionStuck(partition: TopicPartition, reason: TrunklineError): Promise<void> {
+    await this.#listener.onPartitionStuck?.(this.#inside(partition), reason)
   }
 
   onFailure(error: unknown): void {

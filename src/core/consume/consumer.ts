@@ -1,4 +1,4 @@
-import { isTrunklineError } from '../../foundation/errors.ts'
+import { isTrunklineError, type TrunklineError } from '../../foundation/errors.ts'
 import { Loop, type Service } from '../../foundation/service.ts'
 import type { LogAdmin } from '../broker/log-admin.ts'
 import type {
@@ -113,6 +113,16 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
       subject: `${group} ${topic}`,
       message: `Group "${group}" is to read topic "${topic}", which does not exist or which it may not see. It reads its other topics, and this one when it is there: create it, or permit this service to read it.`,
       details: { group, topic },
+    })
+  }
+
+  async onPartitionStuck({ topic, partition }: TopicPartition, reason: TrunklineError): Promise<void> {
+    const { group } = this.#options
+    await this.#parts.incidents.record({
+      kind: 'partition_stuck',
+      subject: `${group} ${topic}/${partition}`,
+      message: reason.message,
+      details: { group, topic, partition, code: reason.code },
     })
   }
 

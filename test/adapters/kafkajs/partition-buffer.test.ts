@@ -1,20 +1,31 @@
 import { beforeEach, expect, test } from 'vitest'
 import { type FetchedBatch, PartitionBuffer, type PartitionFetcher } from '../../../src/adapters/kafkajs/partition-buffer.ts'
+import { PrefetchBudget } from '../../../src/adapters/kafkajs/prefetch-budget.ts'
 import type { ConsumedRecord } from '../../../src/core/broker/log-consumer.ts'
+import type { Clock } from '../../../src/foundation/clock.ts'
+import { TransientError } from '../../../src/foundation/errors.ts'
 
 let asked: string[]
 let buffer: PartitionBuffer
+let fetcher: PartitionFetcher
+let now: number
+const clock: Clock = { now: () => now, monotonic: () => now, sleep: async () => undefined }
 
 beforeEach(() => {
   asked = []
-  const fetcher: PartitionFetcher = {
+  now = 0
+  fetcher = {
     range: async () => ({ earliest: 0n, latest: 0n, topicId: null }),
     seek: (_, offset) => asked.push(`seek ${offset}`),
     pause: () => asked.push('pause'),
     resume: () => asked.push('resume'),
   }
-  buffer = new PartitionBuffer({ topic: 'orders', partition: 0 }, fetcher)
+  buffer = bufferOf(new PrefetchBudget())
 })
+
+function bufferOf(budget: PrefetchBudget): PartitionBuffer {
+  return new PartitionBuffer({ topic: 'orders', partition: 0 }, { fetcher, budget, clock })
+}
 
 function batch(from: bigint, to: bigint, bytes = 1): FetchedBatch {
   const records: ConsumedRecord[] = []
@@ -85,4 +96,68 @@ test('stops fetching when it is full, and goes on when half of it is taken', asy
   await next()
 
   expect(asked).toEqual(['seek 0', 'resume', 'pause', 'resume'])
+})
+
+test('hands over only what was asked for when a batch is fetched for an offset in its middle', async () => {
+  buffer.seek(4n)
+
+  buffer.offer({ ...batch(2n, 6n), fetchedOffset: 4n })
+
+  expect((await next()).map(({ offset }) => offset)).toEqual([4n, 5n, 6n])
+})
+
+test('hands over what it has before it says that the place was lost', async () => {
+  buffer.seek(0n)
+  buffer.offer(batch(0n, 1n))
+
+  buffer.lose(new TransientError('POSITION_LOST', 'The log does not reach there.'))
+
+  expect(await next()).toHaveLength(2)
+  await expect(next()).rejects.toMatchObject({ code: 'POSITION_LOST' })
+  expect(asked.at(-1)).toBe('pause')
+})
+
+test('partitions that share a spent budget fetch only when they hold nothing', async () => {
+  const budget = new PrefetchBudget(1_000)
+  const [rich, poor] = [bufferOf(budget), bufferOf(budget)]
+  rich.seek(0n)
+  rich.offer(batch(0n, 0n, 2_000))
+  poor.seek(0n)
+  poor.offer(batch(0n, 0n, 10))
+  asked = []
+
+  await poor.next(AbortSignal.timeout(1_000))
+  const whileRichHolds = [...asked]
+  await rich.next(AbortSignal.timeout(1_000))
+
+  expect(whileRichHolds).toEqual(['resume'])
+  expect(asked).toEqual(['resume', 'resume'])
+  expect(budget.isSpent).toBe(false)
+})
+
+test('gives back to the budget what it drops', () => {
+  const budget = new PrefetchBudget(1_000)
+  const dropping = bufferOf(budget)
+  dropping.seek(0n)
+  dropping.offer(batch(0n, 0n, 2_000))
+  const spent = budget.isSpent
+
+  dropping.seek(0n)
+
+  expect([spent, budget.isSpent]).toEqual([true, false])
+})
+
+test('is silent while fetches tell nothing of it although they should', () => {
+  buffer.seek(4n)
+  now = 10
+  const waiting = buffer.silentMs
+  buffer.answered(4n)
+  now = 15
+  const answered = buffer.silentMs
+  buffer.answered(9n)
+  now = 20
+  const unfetched = buffer.silentMs
+  buffer.pause()
+
+  expect([waiting, answered, unfetched, buffer.silentMs]).toEqual([10, 5, 10, 0])
 })

@@ -1,0 +1,91 @@
+import type { TopicPartition } from '../../core/broker/log-producer.ts'
+import { systemClock } from '../../foundation/clock.ts'
+import { ConfigurationError, StuckError, type TrunklineError } from '../../foundation/errors.ts'
+import { DamagedBatches } from '../wire/damaged-batches.ts'
+import { decodeFetch, FETCH_API, type FetchedPartition, type FetchReply } from '../wire/fetch-response.ts'
+import type { ConnectionPool, ProtocolRequest } from './internals.ts'
+import { carried } from './overrides/filters-per-record.ts'
+import { takeStaleLeaders } from './overrides/rejoin-on-leader-change.ts'
+import { takeOutOfRange } from './overrides/silent-offset-reset.ts'
+
+/** Hears what the replies to fetches say of partitions, before kafkajs does. */
+export interface FetchListener {
+  /** The leader answered. There is nothing to read from `end` on. */
+  answered(partition: TopicPartition, end: bigint): void
+  /** Nothing can be read from where it was to be. */
+  lost(partition: TopicPartition, reason: TrunklineError): void
+}
+
+export interface FetchesParts {
+  /** kafkajs's own check of what is left of a reply. */
+  readonly parse: (reply: unknown) => Promise<unknown>
+  /** Asks for the leaders of all topics again. */
+  readonly refreshLeaders: () => Promise<void>
+}
+
+/** A leader that is just being elected is not asked for in a circle. */
+const LEADER_PAUSE_MS = 50
+/** kafkajs's pool has one connection for fetches, and one for all else. */
+const FETCH_CONNECTION = 1
+
+/** Reads the replies to kafkajs's fetches in its place, and keeps from it what it would answer wrongly. */
+export class Fetches {
+  readonly #parts: FetchesParts
+  readonly #damaged = new DamagedBatches()
+  listener: FetchListener | undefined
+
+  constructor(parts: FetchesParts) {
+    this.#parts = parts
+  }
+
+  harden(pool: ConnectionPool): void {
+    const send = pool.send
+    const fetch = (request: ProtocolRequest<unknown>): Promise<unknown> => this.#fetch(pool, send.call(pool, request))
+    pool.send = async function sendHardened<Reply>(protocol: ProtocolRequest<Reply>): Promise<unknown> {
+      const { apiKey, apiVersion } = protocol.request
+      if (apiKey !== FETCH_API.key) return await send.call(pool, protocol)
+      if (apiVersion !== FETCH_API.version) throw tooOld('Fetch', '2.3')
+      return await fetch({ ...protocol, response: { decode: decodeFetch, parse: async (reply) => reply } })
+    }
+  }
+
+  async #fetch(pool: ConnectionPool, replied: Promise<unknown>): Promise<unknown> {
+    const whole = (await replied) as FetchReply
+    const { reply, isStale } = takeStaleLeaders(takeOutOfRange(whole, (partition, reason) => this.listener?.lost(partition, reason)))
+    for (const { topicName: topic, partitions } of whole.responses) {
+      for (const fetched of partitions) this.#review(pool, topic, fetched)
+    }
+    if (isStale) {
+      await systemClock.sleep(LEADER_PAUSE_MS)
+      await this.#parts.refreshLeaders()
+    }
+    return await this.#parts.parse(carried(reply))
+  }
+
+  #review(pool: ConnectionPool, topic: string, { partition, errorCode, lastStableOffset, damagedAt }: FetchedPartition): void {
+    if (damagedAt === undefined) {
+      if (errorCode === 0) this.listener?.answered({ topic, partition }, lastStableOffset)
+    } else if (this.#damaged.fetchAgain({ topic, partition }, damagedAt)) {
+      // What damaged it may be on the way: the next fetch takes another one.
+      pool.pool[FETCH_CONNECTION]?.socket?.destroy(new Error(`A batch at offset ${damagedAt} of ${topic}/${partition} came damaged.`))
+    } else {
+      this.listener?.lost({ topic, partition }, checksumWrong(topic, partition, damagedAt))
+    }
+  }
+}
+
+export function tooOld(api: string, since: string): ConfigurationError {
+  return new ConfigurationError(
+    'KAFKA_TOO_OLD',
+    `The broker's ${api} is older than Kafka ${since}, which is the oldest that works. Upgrade the cluster.`,
+  )
+}
+
+function checksumWrong(topic: string, partition: number, offset: bigint): StuckError {
+  return new StuckError(
+    'KAFKA_CHECKSUM_WRONG',
+    `Partition ${topic}/${partition} is not read beyond offset ${offset}: the batch there has a wrong checksum each time that it is fetched, over new connections too. ` +
+      'Look at the disk of the broker that leads the partition; when another replica leads it, reading goes on by itself.',
+    { topic, partition, offset },
+  )
+}

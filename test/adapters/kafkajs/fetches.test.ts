@@ -1,0 +1,146 @@
+import { beforeEach, expect, test } from 'vitest'
+import { Fetches } from '../../../src/adapters/kafkajs/fetches.ts'
+import { type ConnectionPool, loadKafkajs, type ProtocolRequest } from '../../../src/adapters/kafkajs/internals.ts'
+import { decodeFetch } from '../../../src/adapters/wire/fetch-response.ts'
+import { numbered } from '../../conformance/log-subject.ts'
+import { batchOf } from './records.ts'
+import { WireWriter } from './wire.ts'
+
+const { parseFetch } = loadKafkajs()
+
+interface Answer {
+  readonly partition: number
+  readonly errorCode?: number
+  readonly records?: Buffer
+  readonly end?: bigint
+}
+
+let heard: string[]
+let refreshed: number
+let cut: number
+
+beforeEach(() => {
+  heard = []
+  refreshed = 0
+  cut = 0
+})
+
+function replyOf(answers: readonly Answer[]): Buffer {
+  return new WireWriter()
+    .int32(0)
+    .int16(0)
+    .int32(0)
+    .array(['orders'], (writer, topic) =>
+      writer
+        .text(topic)
+        .array(answers, (each, { partition, errorCode = 0, records = Buffer.alloc(0), end = 9n }) =>
+          each.int32(partition).int16(errorCode).int64(end).int64(end).int64(0n).int32(0).int32(-1).int32(records.length).raw(records),
+        ),
+    )
+    .bytes()
+}
+
+/** A connection of kafkajs that gets these answers to its fetches. */
+function hardened(...answers: readonly (readonly Answer[])[]) {
+  const fetches = new Fetches({
+    parse: parseFetch,
+    refreshLeaders: async () => {
+      refreshed += 1
+    },
+  })
+  fetches.listener = {
+    answered: ({ partition }, end) => heard.push(`${partition} ends at ${end}`),
+    lost: ({ partition }, { code }) => heard.push(`${partition} ${code}`),
+  }
+  const left = [...answers]
+  const socket = Object.assign(Object.create(null), { destroy: () => (cut += 1) })
+  const requestQueue = Object.create(null)
+  const pool: ConnectionPool = {
+    pool: [{ requestQueue }, { requestQueue, socket }],
+    send: async <Reply>({ response }: ProtocolRequest<Reply>) => await response.parse(await response.decode(replyOf(left.shift() ?? []))),
+  }
+  fetches.harden(pool)
+  return pool
+}
+
+async function fetched(pool: ConnectionPool): Promise<object> {
+  const request = { apiKey: 1, apiVersion: 11, apiName: 'Fetch', encode: async () => ({ buf: Buffer.alloc(0), buffer: Buffer.alloc(0) }) }
+  const reply = await pool.send({ request, response: { decode: decodeFetch, parse: parseFetch } })
+  return Object(reply)
+}
+
+const two = batchOf(numbered(2))
+
+test('hands kafkajs all records of a partition as one message, at the last of their offsets', async () => {
+  const reply = await fetched(hardened([{ partition: 0, records: two }, { partition: 1 }]))
+
+  expect(reply).toMatchObject({
+    responses: [
+      {
+        topicName: 'orders',
+        partitions: [{ messages: [{ offset: 1n, isControlRecord: false, records: { length: 2 } }] }, { messages: [] }],
+      },
+    ],
+  })
+  expect(heard).toEqual(['0 ends at 9', '1 ends at 9'])
+})
+
+test('an offset out of range is told at once, and kafkajs, which would go on at another place, does not hear of it', async () => {
+  await expect(parseFetch(await decodeFetch(replyOf([{ partition: 0, errorCode: 1 }])))).rejects.toThrow('not within the range of offsets')
+
+  const reply = await fetched(
+    hardened([
+      { partition: 0, errorCode: 1 },
+      { partition: 1, records: two },
+    ]),
+  )
+
+  expect(heard).toEqual(['0 POSITION_LOST', '1 ends at 9'])
+  expect(reply).toMatchObject({ responses: [{ partitions: [{ errorCode: 0, messages: [] }, { messages: [{ records: { length: 2 } }] }] }] })
+})
+
+test.each([3, 5, 6, 74, 75])(
+  'after a leader has moved (code %i) its neighbours are read and the leaders asked for, where kafkajs drops all and joins again',
+  async (errorCode) => {
+    await expect(
+      parseFetch(
+        await decodeFetch(
+          replyOf([
+            { partition: 0, errorCode },
+            { partition: 1, records: two },
+          ]),
+        ),
+      ),
+    ).rejects.toMatchObject({ code: errorCode })
+
+    const reply = await fetched(
+      hardened([
+        { partition: 0, errorCode },
+        { partition: 1, records: two },
+      ]),
+    )
+
+    expect(reply).toMatchObject({
+      responses: [{ partitions: [{ errorCode: 0, messages: [] }, { messages: [{ records: { length: 2 } }] }] }],
+    })
+    expect([refreshed, heard]).toEqual([1, ['1 ends at 9']])
+  },
+)
+
+test('errors that nobody here knows reach kafkajs as they are', async () => {
+  await expect(fetched(hardened([{ partition: 0, errorCode: 29 }]))).rejects.toMatchObject({ type: 'TOPIC_AUTHORIZATION_FAILED' })
+})
+
+test('a batch with a wrong checksum is fetched three times more, each over a new connection, then the partition is stuck', async () => {
+  const damaged = Buffer.from(two)
+  damaged.writeUInt8(damaged.readUInt8(70) ^ 1, 70)
+  const answers = Array.from({ length: 5 }, () => [{ partition: 0, records: damaged }])
+  const pool = hardened(...answers)
+
+  for (let fetch = 1; fetch <= 3; fetch++) await fetched(pool)
+  const again = [cut, heard.length]
+  for (let fetch = 4; fetch <= 5; fetch++) await fetched(pool)
+
+  expect(again).toEqual([3, 0])
+  expect([cut, heard]).toEqual([3, ['0 KAFKA_CHECKSUM_WRONG', '0 KAFKA_CHECKSUM_WRONG']])
+})
