@@ -11,6 +11,7 @@ export default defineConfig({
     alias: [
       { find: /^trunkline$/, replacement: source('./src/index.ts') },
       { find: /^trunkline\/contract$/, replacement: source('./src/core/contract/contract.ts') },
+      { find: /^trunkline\/testing$/, replacement: source('./src/faces/testing/testing.ts') },
     ],
   },
   test: {

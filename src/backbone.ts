@@ -2,14 +2,14 @@ import { z } from 'zod'
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from './config.ts'
 import type { Middleware } from './core/consume/middleware.ts'
 import { toPublications } from './core/consume/outgoing.ts'
-import { type SubscriptionOptions, SubscriptionRegistry } from './core/consume/registry.ts'
+import { type SubscriptionOptions, SubscriptionRegistry, topicsOf } from './core/consume/registry.ts'
 import type { Handler, PublishOptions } from './core/consume/subscription.ts'
 import type { AnyContract, Outgoing } from './core/contract/contract.ts'
 import type { Transaction, TransactionOutcome } from './core/database/database.ts'
 import type { BackboneDiagnostics, DiagnosticCatalogue } from './core/diagnostics.ts'
 import type { Health } from './core/health.ts'
 import type { SagaDefinition } from './core/saga/definition.ts'
-import { systemClock } from './foundation/clock.ts'
+import { type Clock, systemClock } from './foundation/clock.ts'
 import { Diagnostics } from './foundation/diagnostics.ts'
 import { PermanentError, UnknownOutcomeError } from './foundation/errors.ts'
 import { parseOptions } from './foundation/options.ts'
@@ -51,10 +51,11 @@ export class Backbone {
   readonly #middlewares: Middleware<Transaction>[] = []
   readonly #life: Life
 
-  constructor(options: ParsedOptions) {
+  /** @param parts what stands in for the system's own: a test's clock */
+  constructor(options: ParsedOptions, { clock = systemClock }: { readonly clock?: Clock } = {}) {
     this.service = options.service
     this.#subscriptions = new SubscriptionRegistry(options.idleInTransaction)
-    const own = { clock: systemClock, diagnostics: this.diagnostics, logger: buildLogger(options, this.diagnostics) }
+    const own = { clock, diagnostics: this.diagnostics, logger: buildLogger(options, this.diagnostics) }
     this.#shared = { ...own, ...buildRegistry(options, own) }
     this.#database = buildDatabase(options, this.#shared, () => this.#life.wakeRelay())
     this.#sagas = new SagaRegistry(options.service, this.#shared, this.#database)
@@ -97,6 +98,12 @@ export class Backbone {
   use(middleware: Middleware<Transaction>): void {
     this.#life.refuseWhenStarted('use')
     this.#middlewares.push(middleware)
+  }
+
+  /** Who reads what: the consumer groups, each with its topics and the names of the messages that it handles. After `start` those of the sagas too. */
+  get groups(): readonly { readonly group: string; readonly topics: readonly string[]; readonly handles: readonly string[] }[] {
+    const groups = this.#subscriptions.groups()
+    return groups.map(({ group, subscriptions }) => ({ group, topics: topicsOf(subscriptions), handles: [...subscriptions.keys()] }))
   }
 
   /** Registers a saga; it runs in its own consumer group, `<service>.<saga>`. @throws ConfigurationError the same version twice, or after `start` */

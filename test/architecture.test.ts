@@ -57,10 +57,26 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
       'src/wiring',
     ],
   },
+  // The tests of services: the backbone itself, with a clock, a log and connections that a test holds in its hands.
+  'src/faces/testing': {
+    packages: ['pg', 'zod', 'node:*'],
+    places: [
+      'src/adapters/memory/memory-log.ts',
+      'src/adapters/postgres/database.ts',
+      'src/adapters/postgres/migrate.ts',
+      'src/adapters/postgres/queries',
+      'src/adapters/postgres/server-databases.ts',
+      'src/backbone.ts',
+      'src/config.ts',
+      'src/core',
+      'src/faces/stack',
+      'src/foundation',
+    ],
+  },
   'src/index.ts': { packages: [], places: ['src'] },
 
   // An example is what a user writes: it knows the package by its name.
-  examples: { packages: ['trunkline', 'trunkline/contract', 'pg', 'node:*'], places: [] },
+  examples: { packages: ['trunkline', 'trunkline/contract', 'trunkline/testing', 'pg', 'node:*'], places: [] },
   // The demo starts servers, breaks services and looks at what is left from outside, as a test does.
   'examples/order-fulfilment/demo': {
     packages: ['trunkline', 'pg', 'zod', '@clack/prompts', 'node:*'],
@@ -69,7 +85,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
   'examples/order-fulfilment/contracts': { packages: ['trunkline/contract'], places: [] },
 }
 
-const readersOfTheEnvironment = ['src/environment.ts', 'src/faces/cli', 'src/faces/stack', 'examples']
+const readersOfTheEnvironment = ['src/environment.ts', 'src/faces/cli', 'src/faces/stack', 'src/faces/testing', 'examples']
 const namesThatSayNothing = ['index.ts', 'utils.ts', 'util.ts', 'helpers.ts', 'types.ts', 'common.ts', 'constants.ts']
 
 const limitsFile = z.strictObject({
@@ -272,5 +288,5 @@ function tooLong(file: SourceFile): string[] {
 function isNameOfContent(path: string): boolean {
   if (path === 'src/index.ts') return true
   const name = basename(path)
-  return /^[a-z0-9]+(-[a-z0-9]+)*(\.config|\.d)?\.ts$/.test(name) && !namesThatSayNothing.includes(name)
+  return /^[a-z0-9]+(-[a-z0-9]+)*(\.config|\.test|\.d)?\.ts$/.test(name) && !namesThatSayNothing.includes(name)
 }

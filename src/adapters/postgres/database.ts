@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import { Pool, type PoolClient } from 'pg'
 import type { Database, Queryable, QueryResult, Transaction, TransactionHooks, TransactionOutcome } from '../../core/database/database.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
@@ -32,6 +33,8 @@ export interface PoolSettings {
   /** A statement that goes unanswered so long has lost its connection: a network that swallows everything says nothing. */
   readonly answerTimeoutMs: number
   readonly applicationName: string
+  /** Opens the socket of a connection; a test that ends the process's connections gives its own. */
+  readonly stream?: () => Duplex
 }
 
 /** A pool whose connections pipeline: statements that do not wait for each other share a round trip. */
@@ -45,6 +48,7 @@ export function createPool(settings: PoolSettings): Pool {
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     pipeline: true,
+    ...(settings.stream === undefined ? {} : { stream: settings.stream }),
   })
   // An idle connection that breaks is dropped by the pool; without a listener it would end the process.
   pool.on('error', () => undefined)

@@ -61,6 +61,18 @@ export function routeRecord<Tx>(record: ConsumedRecord, place: TopicPartition, r
   }
 }
 
+/**
+ * Reads a record as a message of one contract, in whatever version it was written.
+ *
+ * @returns `undefined` for a message of another name
+ * @throws ContractError it cannot be read
+ */
+export function readMessage(record: ConsumedRecord, definition: ContractDefinition): Message | undefined {
+  const envelope = fromHeaders(record.headers, record.value, record.timestampMs)
+  const named = versionedName(envelope.type)
+  return named?.name === definition.name ? decode(envelope, record, definition, { ...named, writer: undefined }) : undefined
+}
+
 /** @param said what the record says about itself; `undefined` where only the schema of its value says anything */
 function routeValue<Tx>(
   record: ConsumedRecord,
