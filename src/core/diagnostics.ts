@@ -33,6 +33,19 @@ export interface DiagnosticCatalogue {
   'consumer.joining': { readonly group: string; readonly reason: string }
   'consumer.restarted': { readonly group: string; readonly reason: string }
 
+  'batch.began': BatchPlace
+  'batch.claimed': BatchPlace
+  'batch.committing': BatchPlace
+  'batch.committed': BatchPlace
+  'batch.failed': {
+    readonly group: string
+    readonly topic: string
+    readonly partition: number
+    readonly messages: number
+    readonly reason: string
+    readonly next: string
+  }
+
   'delivery.started': { readonly group: string; readonly type: string; readonly id: string; readonly attempt: number }
   'delivery.failed': {
     readonly group: string
@@ -41,7 +54,6 @@ export interface DiagnosticCatalogue {
     readonly attempt: number
     readonly reason: string
   }
-  'delivery.committing': { readonly group: string; readonly topic: string; readonly partition: number; readonly offset: bigint }
   'delivery.applied': {
     readonly group: string
     readonly type: string
@@ -81,6 +93,15 @@ export interface DiagnosticCatalogue {
   'part.failed': { readonly part: string; readonly error: TrunklineError | Error }
   'service.started': { readonly service: string; readonly parts: readonly string[] }
   'service.stopped': { readonly service: string; readonly inTime: boolean }
+}
+
+/** A batch: its first offset, and how many records it has. */
+interface BatchPlace {
+  readonly group: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: bigint
+  readonly messages: number
 }
 
 export type BackboneDiagnostics = Diagnostics<DiagnosticCatalogue>

@@ -1,15 +1,24 @@
 import type { Duplex } from 'node:stream'
 import { Pool, type PoolClient } from 'pg'
-import type { Database, Queryable, QueryResult, Transaction, TransactionHooks, TransactionOutcome } from '../../core/database/database.ts'
+import type {
+  Database,
+  Queryable,
+  QueryResult,
+  Transaction,
+  TransactionHooks,
+  TransactionOutcome,
+  TransactionPart,
+} from '../../core/database/database.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { isTrunklineError, messageOf, TransientError, UnknownOutcomeError } from '../../foundation/errors.ts'
+import { isTrunklineError, messageOf, PermanentError, TransientError, UnknownOutcomeError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { mapDatabaseError } from './errors.ts'
 import { Loan } from './loan.ts'
 import { askOutcome, generationSql, toTransactionId } from './outcome.ts'
 import { PoolEnd } from './pool-end.ts'
 import { OpenTransaction, statement } from './transaction.ts'
+import { OpenPart } from './transaction-part.ts'
 
 export interface PostgresDatabaseOptions {
   readonly lockTimeoutMs: number
@@ -61,7 +70,7 @@ export class PostgresDatabase implements Database<Transaction> {
   readonly #options: PostgresDatabaseOptions
   /** The generation of the server by connection; one that is not in here has no limits set yet. */
   readonly #generations = new WeakMap<PoolClient, string>()
-  readonly #open = new WeakMap<Transaction, OpenTransaction>()
+  readonly #open = new WeakMap<Transaction, OpenTransaction | OpenPart>()
   readonly #poolEnd: PoolEnd | undefined
   readonly outside: Queryable
 
@@ -139,6 +148,15 @@ export class PostgresDatabase implements Database<Transaction> {
 
   outcomeOf(transactionId: string): Promise<TransactionOutcome> {
     return askOutcome({ outside: this.outside, clock: this.#parts.clock }, transactionId, this.#options.outcomeDeadlineMs)
+  }
+
+  part(tx: Transaction): TransactionPart<Transaction> {
+    const open = this.#open.get(tx)
+    if (!(open instanceof OpenTransaction)) throw new PermanentError('TRANSACTION_NEEDED', 'A part needs a transaction of this database.')
+    open.beginPart()
+    const part = new OpenPart(open)
+    this.#open.set(part.tx, part)
+    return part
   }
 
   queryable(tx: Transaction): Queryable {

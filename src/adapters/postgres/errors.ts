@@ -39,6 +39,14 @@ export function mapDatabaseError(error: unknown, doing: string): unknown {
     const message = `${doing}: another transaction was first (${code} ${error.message}). Run it again.`
     return new ConflictError('DATABASE_CONFLICT', message, { sqlState: code }, error)
   }
+  // A key was unparked between our statements; nobody else's foreign keys are ours to judge.
+  if (code === '23503' && 'schema' in error && error.schema === 'trunkline') {
+    return new ConflictError('DATABASE_CONFLICT', `${doing}: a row of ours went away meanwhile. Run it again.`, { sqlState: code }, error)
+  }
+  if (code === '25P02') {
+    const message = `${doing}: an earlier statement of the transaction had failed, so this one was not run. Let that error reach the backbone, or use tx.savepoint(fn) for a part that may fail.`
+    return new TransientError('TRANSACTION_LOST', message, { sqlState: code }, error)
+  }
   if (isLost(error, code)) {
     const message = `${doing}: the database is not available (${messageOf(error) || (code ?? 'no reason given')}). It is tried again; check DATABASE_URL and the server if it lasts.`
     return new TransientError('DATABASE_UNAVAILABLE', message, { sqlState: code }, error)

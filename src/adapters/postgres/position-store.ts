@@ -26,6 +26,18 @@ export class PostgresPositionStore<Tx> implements PositionStore<Tx> {
     const { rowCount } = await this.#database.queryable(tx).query(advanceSql, [group, topic, partition, epoch, from, to])
     return rowCount === 1
   }
+
+  async holds(tx: Tx, place: GroupPartition, epoch: bigint): Promise<boolean> {
+    const { group, topic, partition } = place
+    const { rowCount } = await this.#database.queryable(tx).query(holdsSql, [group, topic, partition, epoch])
+    return rowCount === 1
+  }
+
+  async follow(place: GroupPartition, epoch: bigint, from: bigint, to: bigint): Promise<boolean> {
+    const { group, topic, partition } = place
+    const { rowCount } = await this.#database.outside.query(advanceSql, [group, topic, partition, epoch, from, to])
+    return rowCount === 1
+  }
 }
 
 const takeSql = `
@@ -44,3 +56,7 @@ const advanceSql = `
   update trunkline.consumer_position
      set next_offset = $6
    where consumer_group = $1 and topic = $2 and partition = $3 and epoch = $4 and next_offset = $5`
+
+const holdsSql = `
+  select from trunkline.consumer_position
+   where consumer_group = $1 and topic = $2 and partition = $3 and epoch = $4`

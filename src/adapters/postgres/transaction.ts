@@ -31,6 +31,8 @@ export class OpenTransaction {
   #innermost: Savepoint | undefined
   /** In which savepoint the running code stands; made with the first one. */
   #places: AsyncLocalStorage<Savepoint> | undefined
+  /** Pieces of work that have not said that they ended. */
+  #openParts = 0
   /** Without pipelining, a connection has one statement at a time. */
   #turn: Promise<unknown> = Promise.resolve()
   readonly face: Transaction
@@ -39,8 +41,8 @@ export class OpenTransaction {
     this.#client = client
     this.#hooks = hooks
     const face = {
-      query: (text: string, values?: readonly unknown[]) => this.#heard(this.#userQuery(text, values)),
-      savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.#savepoint(work)),
+      query: (text: string, values: readonly unknown[] = []) => this.#heard(this.#userQuery(text, values)),
+      savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.savepoint(work, this.face)),
     }
     this.face = Object.freeze(face) as unknown as Transaction
   }
@@ -56,9 +58,22 @@ export class OpenTransaction {
     if (this.lostBy !== undefined) throw this.lostBy
   }
 
-  /** Whether a statement is still running: then the connection cannot be used by anybody else. */
+  /** Whether a statement or a piece of the work is still running: then the connection cannot be used by anybody else. */
   get busy(): boolean {
-    return this.#pending.size > 0
+    return this.#pending.size > 0 || this.#openParts > 0
+  }
+
+  beginPart(): void {
+    this.#openParts++
+  }
+
+  endPart(): void {
+    this.#openParts--
+  }
+
+  /** Resolves when the statements that run now have ended. */
+  async settledOnce(): Promise<void> {
+    await Promise.allSettled(this.#pending)
   }
 
   /** Statements that the work started and did not wait for; their failure counts too. */
@@ -92,38 +107,38 @@ export class OpenTransaction {
     return answer
   }
 
-  async #userQuery(text: string, values: readonly unknown[] = []): Promise<QueryResult> {
-    const refused = control.exec(text)
-    if (refused) {
-      throw new PermanentError(
-        'TRANSACTION_CONTROL_REFUSED',
-        `"${(refused[1] ?? '').toLowerCase()}" cannot be sent through a Trunkline transaction: its end belongs to the backbone. ` +
-          'Throw an error to roll back, return to commit, and use tx.savepoint(fn) for a part that may fail.',
-      )
-    }
-    return this.run(text, values)
+  #userQuery(text: string, values: readonly unknown[]): Promise<QueryResult> {
+    const refused = refuseControl(text)
+    return refused === undefined ? this.run(text, values) : Promise.reject(refused)
   }
 
   /** Runs a statement of the work, or of the spine. */
-  async run(text: string, values: readonly unknown[]): Promise<QueryResult> {
-    this.checkPlace()
+  run(text: string, values: readonly unknown[]): Promise<QueryResult> {
+    try {
+      this.checkPlace()
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#run(text, values)
   }
 
-  async #run(text: string, values: readonly unknown[] = []): Promise<QueryResult> {
+  #run(text: string, values: readonly unknown[] = []): Promise<QueryResult> {
     // Also for the end of a savepoint: by then the connection may be somebody else's.
-    if (!this.#open) throw ended()
+    if (!this.#open) return Promise.reject(ended())
     const sent = this.send(statement(text, values))
     this.#pending.add(sent)
-    try {
-      return toResult(await sent)
-    } catch (error) {
-      const mapped = mapDatabaseError(error, 'A statement failed')
-      this.#lostBy ??= mapped
-      throw mapped
-    } finally {
-      this.#pending.delete(sent)
-    }
+    return sent.then(
+      (result) => {
+        this.#pending.delete(sent)
+        return toResult(result)
+      },
+      (error: unknown) => {
+        this.#pending.delete(sent)
+        const mapped = mapDatabaseError(error, 'A statement failed')
+        this.#lostBy ??= mapped
+        throw mapped
+      },
+    )
   }
 
   /** Statements reach the server in the order of the calls, in one write where the connection pipelines. */
@@ -134,11 +149,12 @@ export class OpenTransaction {
     return answer
   }
 
-  async #savepoint<Result>(work: () => Promise<Result>): Promise<Result> {
+  /** @param face of the work that asks: what it published inside goes with a rollback */
+  async savepoint<Result>(work: () => Promise<Result>, face: Transaction): Promise<Result> {
     this.checkPlace()
     const outer = this.#innermost
     const savepoint: Savepoint = { depth: (outer?.depth ?? 0) + 1, outer, state: 'open' }
-    const undo = this.#hooks.onSavepoint?.(this.face)
+    const undo = this.#hooks.onSavepoint?.(face)
     this.#places ??= new AsyncLocalStorage()
     // Before the first wait: whatever comes beside it from now on is refused.
     this.#innermost = savepoint
@@ -179,6 +195,17 @@ export class OpenTransaction {
   }
 }
 
+/** @returns why a statement of the user's is not sent; `undefined` for one that may be */
+export function refuseControl(text: string): PermanentError | undefined {
+  const refused = control.exec(text)
+  if (refused === null) return undefined
+  return new PermanentError(
+    'TRANSACTION_CONTROL_REFUSED',
+    `"${(refused[1] ?? '').toLowerCase()}" cannot be sent through a Trunkline transaction: its end belongs to the backbone. ` +
+      'Throw an error to roll back, return to commit, and use tx.savepoint(fn) for a part that may fail.',
+  )
+}
+
 function nameOf({ depth }: Savepoint): string {
   return `trunkline_${depth}`
 }
@@ -200,7 +227,7 @@ function toResult(result: DriverResult): QueryResult {
   return { rows: result.rows, rowCount: result.rowCount ?? 0 }
 }
 
-function ended(): PermanentError {
+export function ended(): PermanentError {
   return new PermanentError(
     'TRANSACTION_ENDED',
     'The transaction has ended, so nothing can be done in it any more. Await every statement before the handler or the work function returns.',

@@ -11,16 +11,18 @@ import type {
 } from '../broker/log-consumer.ts'
 import type { TopicPartition } from '../broker/log-producer.ts'
 import type { WriterSchemas } from '../contract/writer-schemas.ts'
-import { type DeliverParts, deliver } from './deliver.ts'
+import { BatchSize } from './batch-size.ts'
 import { type HeldPartition, placeOf } from './effect.ts'
+import { type BatchRecord, inLane, isMessage } from './lanes.ts'
+import { settleEach } from './message-mode.ts'
 import { MissingDefinitions } from './missing-definitions.ts'
-import { takePartition } from './position.ts'
-import { topicsOf } from './registry.ts'
+import { type StartPolicy, takePartition } from './position.ts'
+import { batchLimitsOf, topicsOf } from './registry.ts'
 import { routeRecord } from './route.ts'
-import { keepUnreadable, parkUnknownSchema, passOver } from './set-aside.ts'
+import { type SettleParts, settleBatch } from './settle.ts'
 import type { Subscription } from './subscription.ts'
 
-export interface ConsumerParts<Tx extends object> extends DeliverParts<Tx> {
+export interface ConsumerParts<Tx extends object> extends SettleParts<Tx> {
   readonly log: LogConsumerFactory
   readonly admin: LogAdmin
   /** With a registry: the schemas behind its ids. Without one a value that names an id cannot be read. */
@@ -31,13 +33,14 @@ export interface ConsumerOptions<Tx> {
   readonly group: string
   /** By message name; one handler per name. */
   readonly subscriptions: ReadonlyMap<string, Subscription<Tx>>
+  readonly start: Pick<StartPolicy, 'from' | 'onGap'>
   readonly stopDeadlineMs: number
   /** The log is gone for good. */
   readonly onFailure: (error: unknown) => void
 }
 
 /**
- * One group's consumer in this process: takes batches from the log and settles them message by message.
+ * One group's consumer in this process: takes records from the log and settles them in batches.
  *
  * Whoever the log says owns a partition, the position row in the effects database decides who may apply.
  */
@@ -45,7 +48,9 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   readonly #parts: ConsumerParts<Tx>
   readonly #options: ConsumerOptions<Tx>
   readonly #held = new Map<string, HeldPartition>()
+  readonly #sizes = new Map<string, BatchSize>()
   readonly #passedOver = new Set<string>()
+  readonly #toldGaps = new Set<string>()
   readonly #missing: MissingDefinitions
   readonly #log: LogConsumer
   readonly #joining: Loop
@@ -95,10 +100,11 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   }
 
   async onAssigned(partition: TopicPartition, range: PartitionRange): Promise<bigint> {
-    const place = { group: this.#options.group, topic: partition.topic, partition: partition.partition }
-    const held = await takePartition(this.#parts, place, range)
-    this.#held.set(nameOf(partition), held)
-    return held.next
+    const { group, start } = this.#options
+    const place = { group, topic: partition.topic, partition: partition.partition }
+    const { epoch, nextOffset } = await takePartition(this.#parts, place, range, { ...start, told: this.#toldGaps })
+    this.#held.set(nameOf(partition), { ...place, epoch, next: nextOffset, passedOver: this.#passedOver })
+    return nextOffset
   }
 
   onRevoked(partition: TopicPartition): void {
@@ -136,12 +142,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     const first = batch.records[0]?.offset ?? 0n
     if (held === undefined) return first
     try {
-      for (const record of batch.records) {
-        if (signal.aborted) break
-        if (record.offset < held.next) continue
-        if (record.offset > held.next) await this.#explainGap(held, record.offset)
-        await this.#settle(held, record, signal)
-      }
+      await this.#settle(held, batch.records, signal)
     } catch (error) {
       if (!signal.aborted) {
         if (isTrunklineError(error, 'POSITION_FENCED')) diagnostics.emit('consumer.fenced', { ...placeOf(held), position: held.next })
@@ -153,42 +154,91 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     return held.next > first ? held.next : first
   }
 
-  async #settle(held: HeldPartition, record: ConsumedRecord, signal: AbortSignal): Promise<void> {
-    const { writerSchemas } = this.#parts
-    const router = { subscriptions: this.#options.subscriptions, writerSchemas }
-    let routed = routeRecord(record, held, router)
-    while (routed.kind === 'schema needed') {
-      // Before the transaction. A registry that does not answer pauses this partition, and no other.
-      await writerSchemas?.load(routed.schemaId)
-      if (signal.aborted) return
-      routed = routeRecord(record, held, router)
-    }
-    switch (routed.kind) {
-      case 'message':
-        return deliver(this.#parts, held, record, routed, signal)
-      case 'unreadable':
-        return keepUnreadable(this.#parts, held, record, routed)
-      case 'unknown schema':
-        return parkUnknownSchema(this.#parts, held, record, routed)
-      case 'unhandled': {
-        const firstOfItsName = !this.#passedOver.has(routed.name) && this.#passedOver.size < 1_000
-        await passOver(this.#parts, held, record, routed, firstOfItsName)
-        this.#passedOver.add(routed.name)
-      }
-    }
+  /** Settles a beginning of the records: as many as fit into one batch, of one mode. The reader gives the rest again. */
+  async #settle(held: HeldPartition, records: readonly ConsumedRecord[], signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts
+    const size = this.#sizeOf(held)
+    const due = firstOf(records, held.next, size.next)
+    await this.#explainGaps(held, due)
+    const { batch, mode } = sameMode(await this.#route(held, due, signal))
+    if (batch.length === 0) return
+    const begun = clock.monotonic()
+    const reruns = mode === 'batch' ? await settleBatch(this.#parts, held, batch, mode, signal) : await settleEach(this.#parts, held, batch, signal)
+    size.settled(batch.length, clock.monotonic() - begun, reruns)
   }
 
-  /** Offsets may be missing for good reasons (compaction, transactions); records that retention took are an incident. */
-  async #explainGap(held: HeldPartition, found: bigint): Promise<void> {
-    const { earliest } = await this.#parts.admin.rangeOf(held)
-    if (earliest <= held.next) return
-    await this.#parts.incidents.record({
-      kind: 'position_below_log_start',
-      subject: `${held.group} ${held.topic}/${held.partition}`,
-      message: `Retention removed offsets ${held.next} to ${earliest - 1n} of ${held.topic}/${held.partition} while group "${held.group}" was reading. It goes on at ${found}.`,
-      details: { position: String(held.next), earliest: String(earliest), found: String(found) },
-    })
+  /**
+   * What each record is, before any transaction.
+   *
+   * @returns fewer records than given where the registry has to be asked and does not answer: what stands before goes on
+   * @throws as `WriterSchemas.load`: it is the first record that the registry is asked for, and the partition pauses
+   */
+  async #route(held: HeldPartition, records: readonly ConsumedRecord[], signal: AbortSignal): Promise<readonly BatchRecord<Tx>[]> {
+    const { writerSchemas } = this.#parts
+    const router = { subscriptions: this.#options.subscriptions, writerSchemas }
+    const batch: BatchRecord<Tx>[] = []
+    for (const record of records) {
+      let routed = routeRecord(record, held, router)
+      while (routed.kind === 'schema needed') {
+        if (signal.aborted) return batch
+        try {
+          await writerSchemas?.load(routed.schemaId)
+        } catch (error) {
+          if (batch.length === 0) throw error
+          return batch
+        }
+        routed = routeRecord(record, held, router)
+      }
+      batch.push(inLane(record, routed))
+    }
+    return batch
   }
+
+  #sizeOf(held: HeldPartition): BatchSize {
+    const name = nameOf(held)
+    const known = this.#sizes.get(name)
+    if (known !== undefined) return known
+    const size = new BatchSize(batchLimitsOf(this.#options.subscriptions, held.topic))
+    this.#sizes.set(name, size)
+    return size
+  }
+
+  /**
+   * Offsets may be missing for good reasons (compaction, transactions); records that retention took are an incident.
+   * The cluster is asked once for all gaps of a batch.
+   */
+  async #explainGaps(held: HeldPartition, records: readonly ConsumedRecord[]): Promise<void> {
+    const gaps: { from: bigint; found: bigint }[] = []
+    let expected = held.next
+    for (const { offset } of records) {
+      if (offset > expected) gaps.push({ from: expected, found: offset })
+      expected = offset + 1n
+    }
+    if (gaps.length === 0) return
+    const { earliest } = await this.#parts.admin.rangeOf(held)
+    for (const { from, found } of gaps) {
+      if (earliest <= from) continue
+      await this.#parts.incidents.record({
+        kind: 'position_below_log_start',
+        subject: `${held.group} ${held.topic}/${held.partition}`,
+        message: `Retention removed offsets ${from} to ${found - 1n} of ${held.topic}/${held.partition} while group "${held.group}" was reading. It goes on at ${found}.`,
+        details: { position: String(from), earliest: String(earliest), found: String(found) },
+      })
+    }
+  }
+}
+
+/** @returns at most `size` records from an offset on */
+function firstOf(records: readonly ConsumedRecord[], from: bigint, size: number): readonly ConsumedRecord[] {
+  const at = records.findIndex(({ offset }) => offset >= from)
+  return at < 0 ? [] : records.slice(at, at + size)
+}
+
+/** A batch is of messages that share a transaction, or of such that do not; what has no handler goes with either. */
+function sameMode<Tx>(batch: readonly BatchRecord<Tx>[]): { readonly batch: readonly BatchRecord<Tx>[]; readonly mode: 'batch' | 'message' } {
+  const mode = batch.find(isMessage)?.routed.subscription.policy.transaction ?? 'batch'
+  const end = batch.findIndex((each) => isMessage(each) && each.routed.subscription.policy.transaction !== mode)
+  return { batch: end < 0 ? batch : batch.slice(0, end), mode }
 }
 
 function nameOf(partition: TopicPartition): string {

@@ -30,4 +30,15 @@ export interface PositionStore<Tx> {
    * @returns false when somebody else took the partition, or the database was set back: then nothing may be applied
    */
   advance(tx: Tx, place: GroupPartition, epoch: bigint, from: bigint, to: bigint): Promise<boolean>
+
+  /**
+   * The fence of a message that commits for itself: reads the epoch, and locks nothing. A lock would deadlock with
+   * {@link PositionStore.follow}, and starve a take-over.
+   *
+   * @returns false when somebody else took the partition: then nothing may be applied
+   */
+  holds(tx: Tx, place: GroupPartition, epoch: bigint): Promise<boolean>
+
+  /** Moves the position behind messages that committed for themselves, in a transaction of its own. @returns as `advance` */
+  follow(place: GroupPartition, epoch: bigint, from: bigint, to: bigint): Promise<boolean>
 }

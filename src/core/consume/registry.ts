@@ -3,7 +3,11 @@ import { duration } from '../../foundation/duration.ts'
 import { ConfigurationError } from '../../foundation/errors.ts'
 import { parseOptions } from '../../foundation/options.ts'
 import type { AnyContract } from '../contract/contract.ts'
-import type { AnyHandler, Subscription } from './subscription.ts'
+import type { BatchLimits } from './batch-size.ts'
+import type { AnyHandler, Subscription, SubscriptionPolicy } from './subscription.ts'
+
+const BATCH_SIZE_MAX = 5_000
+const BATCH_LATENCY_MS_MAX = 10_000
 
 export const subscriptionOptions = z.strictObject({
   retry: z
@@ -20,6 +24,27 @@ export const subscriptionOptions = z.strictObject({
    * made, and its schema is checked in any case.
    */
   checkRules: z.boolean().default(false),
+  /**
+   * 'batch': a partition's messages share transactions, which is several times faster; a handler sees what those before
+   * it did. 'message': each has one of its own, and keys run side by side. Default 'batch'; 'message' where transactions
+   * are an ORM's.
+   */
+  transaction: z.enum(['batch', 'message']).optional(),
+  /**
+   * Whether handlers of one batch run side by side in its transaction, a key's still one by one. Only where every effect
+   * is one statement that needs no other, or touches its own key's rows alone. Default false.
+   */
+  interleave: z.boolean().default(false),
+  /** 'per-key': a key's messages wait for each other, also while one is retried. 'none': each stands alone. Default 'per-key'. */
+  order: z.enum(['per-key', 'none']).default('per-key'),
+  batch: z
+    .strictObject({
+      /** Messages per transaction at most, 1–5 000. Default 500. */
+      size: z.int().min(1).max(5_000).default(500),
+      /** How long a batch should take; it holds fewer messages where handlers are slow, '1ms'–'10s'. Default '200ms'. */
+      latency: duration({ min: '1ms', max: '10s' }).prefault('200ms'),
+    })
+    .prefault({}),
 })
 export type SubscriptionOptions = z.input<typeof subscriptionOptions>
 
@@ -30,16 +55,22 @@ const TIMEOUT_MARGIN_MS = 500
 export class SubscriptionRegistry<Tx> {
   readonly #groups = new Map<string, Map<string, Subscription<Tx>>>()
   readonly #timeoutMsMax: number
+  readonly #sharesTransactions: boolean
 
-  /** @param idleInTransactionMs after which the server ends a transaction that waits; a handler must give up before */
-  constructor(idleInTransactionMs: number) {
+  /**
+   * @param idleInTransactionMs after which the server ends a transaction that waits; a handler must give up before
+   * @param sharesTransactions whether several messages can share a transaction: an ORM's cannot
+   */
+  constructor(idleInTransactionMs: number, sharesTransactions = true) {
     this.#timeoutMsMax = idleInTransactionMs - TIMEOUT_MARGIN_MS
+    this.#sharesTransactions = sharesTransactions
   }
 
   /** @throws ConfigurationError `HANDLER_DUPLICATE`, `OPTION_INVALID` */
   add(group: string, contracts: readonly AnyContract[], handler: AnyHandler<Tx>, options: SubscriptionOptions = {}): void {
     const where = `subscribe(${contracts.map((contract) => contract.definition.name).join(', ')})`
-    const { retry, timeout, checkRules } = parseOptions(subscriptionOptions, options, where)
+    const parsed = parseOptions(subscriptionOptions, options, where)
+    const { timeout } = parsed
     if (timeout > this.#timeoutMsMax) throw timeoutTooLong(where, timeout, this.#timeoutMsMax)
     const subscriptions = this.#groups.get(group) ?? new Map<string, Subscription<Tx>>()
     for (const contract of contracts) {
@@ -51,9 +82,25 @@ export class SubscriptionRegistry<Tx> {
           { group, name },
         )
       }
-      subscriptions.set(name, { contract, handler, policy: { inlineRetries: retry.inline, timeoutMs: timeout, checksRules: checkRules } })
+      subscriptions.set(name, { contract, handler, policy: this.#policyOf(parsed, where) })
     }
     this.#groups.set(group, subscriptions)
+  }
+
+  #policyOf(options: z.output<typeof subscriptionOptions>, where: string): SubscriptionPolicy {
+    const transaction = options.transaction ?? (this.#sharesTransactions ? 'batch' : 'message')
+    if (transaction === 'batch' && !this.#sharesTransactions) throw transactionNotShared(where)
+    if (transaction === 'message' && options.interleave) throw interleaveWithoutBatch(where)
+    return {
+      inlineRetries: options.retry.inline,
+      timeoutMs: options.timeout,
+      checksRules: options.checkRules,
+      transaction,
+      interleaves: options.interleave,
+      ordered: options.order === 'per-key',
+      batchSizeMax: options.batch.size,
+      batchLatencyMs: options.batch.latency,
+    }
   }
 
   has(group: string): boolean {
@@ -86,6 +133,29 @@ function timeoutTooLong(where: string, timeoutMs: number, maxMs: number): Config
     `${where}: a timeout of ${timeoutMs} ms is longer than a transaction may wait (idleInTransaction less ${TIMEOUT_MARGIN_MS} ms: ${maxMs} ms). Raise idleInTransaction in createBackbone, or lower the timeout.`,
     { timeoutMs, maxMs },
   )
+}
+
+function transactionNotShared(where: string): ConfigurationError {
+  return new ConfigurationError(
+    'TRANSACTION_NOT_SHARED',
+    `${where}: "transaction: 'batch'" needs a database by connectionString or pool; an ORM's transaction holds one message. Leave the option out, or write 'message'.`,
+  )
+}
+
+function interleaveWithoutBatch(where: string): ConfigurationError {
+  return new ConfigurationError(
+    'INTERLEAVE_WITHOUT_BATCH',
+    `${where}: "interleave" is about the messages that share a transaction, and "transaction: 'message'" lets none do so; keys run side by side there in any case. Leave one of them out.`,
+  )
+}
+
+/** For a topic whose messages have several subscriptions, the smallest of their limits. */
+export function batchLimitsOf<Tx>(subscriptions: ReadonlyMap<string, Subscription<Tx>>, topic: string): BatchLimits {
+  const policies = [...subscriptions.values()].filter(({ contract }) => contract.definition.topic === topic).map(({ policy }) => policy)
+  return {
+    sizeMax: Math.min(BATCH_SIZE_MAX, ...policies.map(({ batchSizeMax }) => batchSizeMax)),
+    latencyMs: Math.min(BATCH_LATENCY_MS_MAX, ...policies.map(({ batchLatencyMs }) => batchLatencyMs)),
+  }
 }
 
 /** The topics to read for these subscriptions; the spine's own replies come on the topics of the others. */

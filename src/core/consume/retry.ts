@@ -16,6 +16,8 @@ export type Reaction = 'fenced' | 'unavailable' | 'conflict' | 'permanent' | 'fa
 export function reactionTo(error: unknown, handlerRan: boolean): Reaction {
   if (isTrunklineError(error, 'POSITION_FENCED')) return 'fenced'
   if (isTrunklineError(error, 'DATABASE_UNAVAILABLE') || isRegistryError(error)) return 'unavailable'
+  // The outbox is at its cap because Kafka is away: what publishes has to wait for it.
+  if (isTrunklineError(error, 'OUTBOX_FULL')) return 'unavailable'
   // Another process of a rolling deploy has the definition; a dead letter would need a person for nothing.
   if (isTrunklineError(error, 'SAGA_DEFINITION_MISSING')) return 'unavailable'
   if (isConflict(error)) return 'conflict'

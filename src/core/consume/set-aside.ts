@@ -1,132 +1,111 @@
-import type { ConsumedRecord } from '../broker/log-consumer.ts'
-import { reasonFor } from '../failures/reason.ts'
+import { behindItsKey as keyParked, type Reason, reasonFor } from '../failures/reason.ts'
 import type { Incident } from '../incident.ts'
-import type { DeliverParts } from './deliver.ts'
 import { type HeldPartition, placeOf } from './effect.ts'
-import { applyOrKeep } from './keep.ts'
+import type { BatchRecord } from './lanes.ts'
 import { keyOf, keyOfOne } from './parking.ts'
 import type { ParkedMessage } from './parking-store.ts'
-import type { Routed } from './route.ts'
 
-/** A record without a readable message: kept with its bytes, and in nobody's way. */
-export async function keepUnreadable<Tx extends object>(
-  parts: DeliverParts<Tx>,
-  held: HeldPartition,
-  record: ConsumedRecord,
-  routed: Extract<Routed<Tx>, { kind: 'unreadable' }>,
-): Promise<void> {
-  const { inboxId, type, code, reason } = routed
-  const key = keyOfOne(held.topic, inboxId)
-  const message = { ...waiting(held, record, { inboxId, type, name: null }, code, reason), key, queued: false, state: 'dead' } as const
-  const kept = await applyOrKeep(parts, held, { record, inboxId, keyed: false }, async (tx, _, keep) => {
-    await keep(tx, message, unreadable(held, record, code))
-    return true
-  })
-  if (kept === true) parts.diagnostics.emit('delivery.unreadable', { ...placeOf(held), offset: record.offset, reason: code })
+/** Why a message ended, and after how many attempts. */
+export interface Failure {
+  readonly attempts: number
+  readonly reason: Reason
 }
 
-/** A handled type in a schema that is not known here: its key waits for a build that knows it. */
-export async function parkUnknownSchema<Tx extends object>(
-  parts: DeliverParts<Tx>,
-  held: HeldPartition,
-  record: ConsumedRecord,
-  routed: Extract<Routed<Tx>, { kind: 'unknown schema' }>,
-): Promise<void> {
-  const { inboxId, type, id, reason } = routed
-  const name = nameOf(type)
-  // Keeping locks the key by itself, after the claim.
-  const kept = await applyOrKeep(parts, held, { record, inboxId, keyed: false }, async (tx, _, keep) => {
-    await keep(tx, waiting(held, record, { inboxId, type, name }, 'SCHEMA_UNKNOWN', reason))
-    return true
-  })
-  if (kept === true) {
-    parts.diagnostics.emit('delivery.parked', {
-      group: held.group,
-      type,
-      id,
-      state: 'waiting',
-      reason: 'SCHEMA_UNKNOWN',
-    })
+/** A record that is kept instead of applied, and what is told of it. */
+export interface Kept<Tx> {
+  readonly of: BatchRecord<Tx>
+  readonly message: ParkedMessage
+  readonly incident?: Incident
+}
+
+/** Waits behind an earlier message of its key. */
+export function behindItsKey<Tx>(held: HeldPartition, of: BatchRecord<Tx>, failure?: Failure): Kept<Tx> {
+  return { of, message: parked(held, of, 'waiting', failure ?? { attempts: 0, reason: keyParked }) }
+}
+
+/** Will not be tried again; its key waits behind it. */
+export function dead<Tx>(held: HeldPartition, of: BatchRecord<Tx>, failure: Failure): Kept<Tx> {
+  const { attempts } = failure
+  const { code } = failure.reason
+  const { type, id } = nameOf(of)
+  const incident: Incident = {
+    kind: 'dead_letter',
+    subject: subjectOf(held),
+    message: `${type} ${id} is a dead letter of group "${held.group}" after ${attempts} attempts (${code}). Later messages of its key wait behind it.`,
+    details: { id, offset: String(of.record.offset), attempts, code },
   }
+  return { of, message: parked(held, of, 'dead', failure), incident }
 }
 
-/**
- * A type without a handler here. If another build of the group handles it, its key waits for that build;
- * otherwise it is nobody's business and is passed over, loudly the first time.
- */
-export async function passOver<Tx extends object>(
-  parts: DeliverParts<Tx>,
-  held: HeldPartition,
-  record: ConsumedRecord,
-  routed: Extract<Routed<Tx>, { kind: 'unhandled' }>,
-  firstOfItsName: boolean,
-): Promise<void> {
-  const { inboxId, name, envelope } = routed
-  // Not claimed: a message that was passed over is not settled, a later build may still want it. Nor is its key
-  // looked for: a parked key is locked after the claim, by whoever keeps the message.
-  const outcome = await applyOrKeep(parts, held, { record, inboxId: undefined, keyed: false }, async (tx, _, keep) => {
-    if ((await parts.parking.handledByGroup(tx, held.group, [name])).has(name)) {
-      const fresh = await parts.inbox.claim(tx, held.group, [inboxId])
-      if (!fresh.has(inboxId)) return 'settled'
-      const reason = `This build of "${held.group}" has no handler for ${name}; another build of the group has.`
-      await keep(tx, waiting(held, record, { inboxId, type: envelope.type, name }, 'HANDLER_ELSEWHERE', reason))
-      return 'parked'
-    }
-    if (firstOfItsName) {
-      await parts.incidents.recordIn(tx, {
-        kind: 'type_unhandled',
-        subject: `${held.group} ${name}`,
-        message: `Group "${held.group}" reads topic "${held.topic}" but has no handler for ${name}; its messages are passed over.`,
-        details: { topic: held.topic, name },
-      })
-    }
-    return 'skipped'
-  })
-  if (outcome === 'skipped') parts.diagnostics.emit('delivery.skipped', { group: held.group, type: envelope.type, topic: held.topic })
-  if (outcome === 'parked') {
-    parts.diagnostics.emit('delivery.parked', {
-      group: held.group,
-      type: envelope.type,
-      id: envelope.id,
-      state: 'waiting',
-      reason: 'HANDLER_ELSEWHERE',
-    })
-  }
-}
-
-/** Our own reason may quote the record, so it stays in the row; a driver's tells of the batch around it, and what to do. */
-function unreadable(held: HeldPartition, record: ConsumedRecord, code: string): Incident {
+/** Has no readable message: kept with its bytes, and in nobody's way. */
+export function unreadable<Tx>(held: HeldPartition, of: BatchRecord<Tx>, code: string, reason: string): Kept<Tx> {
+  const { record } = of
+  // Our own reason may quote the record, so it stays in the row; a driver's tells of the batch around it, and what to do.
   const why = record.unreadable === undefined ? '' : `: ${record.unreadable.reason.replace(/\.+$/, '')}`
-  return {
+  const incident: Incident = {
     kind: 'unreadable',
-    subject: `${held.group} ${held.topic}/${held.partition}`,
+    subject: subjectOf(held),
     message: `The record at ${held.topic}/${held.partition}/${record.offset} cannot be read (${code})${why}. Its bytes and the reason are kept as a dead letter of group "${held.group}", in trunkline.parked_message.`,
     details: { offset: String(record.offset), code },
   }
+  const message = parked(held, of, 'dead', notTried(of, code, reason))
+  return { of, message: { ...message, queued: false }, incident }
 }
 
-interface Told {
-  readonly inboxId: string
-  readonly type: string
-  readonly name: string | null
+/** A handled type in a schema that is not known here: its key waits for a build that knows it. */
+export function schemaUnknown<Tx>(held: HeldPartition, of: BatchRecord<Tx>, reason: string): Kept<Tx> {
+  return { of, message: parked(held, of, 'waiting', notTried(of, 'SCHEMA_UNKNOWN', reason)) }
 }
 
-function waiting(held: HeldPartition, record: ConsumedRecord, told: Told, code: string, text: string): ParkedMessage {
-  return {
-    group: held.group,
-    ...told,
-    key: keyOf(held, record, told.inboxId),
-    queued: true,
-    state: 'waiting',
-    attempts: 0,
-    delayMs: 0,
-    reason: reasonFor(code, text, told.name ?? told.type),
-    place: placeOf(held),
-    record,
+/** A type that only another build of the group handles: its key waits for that build. */
+export function handledElsewhere<Tx>(held: HeldPartition, of: BatchRecord<Tx>, name: string): Kept<Tx> {
+  const reason = `This build of "${held.group}" has no handler for ${name}; another build of the group has.`
+  return { of, message: parked(held, of, 'waiting', notTried(of, 'HANDLER_ELSEWHERE', reason)) }
+}
+
+/** What telemetry calls the record, and the name that a handler of it is found by, where it says one. */
+export function nameOf<Tx>({ routed, record }: BatchRecord<Tx>): { readonly type: string; readonly id: string; readonly name: string | null } {
+  switch (routed.kind) {
+    case 'message':
+      return { type: routed.message.type, id: routed.message.id, name: routed.message.name }
+    case 'unhandled':
+      return { type: routed.envelope.type, id: routed.envelope.id, name: routed.name }
+    case 'unknown schema':
+      return { type: routed.type, id: routed.id, name: unversioned(routed.type) }
+    case 'unreadable':
+      return { type: routed.type, id: String(record.offset), name: null }
   }
 }
 
 /** @returns `null` for a foreign producer's type: only the schema behind its id says which message it is */
-function nameOf(type: string): string | null {
+function unversioned(type: string): string | null {
   return /^(.+)\.v[1-9]\d{0,5}$/.exec(type)?.[1] ?? null
+}
+
+export function subjectOf(held: HeldPartition): string {
+  return `${held.group} ${held.topic}/${held.partition}`
+}
+
+function notTried<Tx>(of: BatchRecord<Tx>, code: string, text: string): Failure {
+  const { name, type } = nameOf(of)
+  return { attempts: 0, reason: reasonFor(code, text, name ?? type) }
+}
+
+function parked<Tx>(held: HeldPartition, of: BatchRecord<Tx>, state: 'waiting' | 'dead', failure: Failure): ParkedMessage {
+  const { record, routed, key } = of
+  const { inboxId } = routed
+  const { type, name } = nameOf(of)
+  return {
+    group: held.group,
+    inboxId,
+    type,
+    name,
+    key: key === null ? keyOfOne(held.topic, inboxId) : keyOf(held, record, inboxId),
+    queued: true,
+    state,
+    delayMs: 0,
+    ...failure,
+    place: placeOf(held),
+    record,
+  }
 }

@@ -44,6 +44,14 @@ export interface SubscriptionPolicy {
   /** How often a failed message runs again at once, before it is parked. */
   readonly inlineRetries: number
   readonly timeoutMs: number
+  /** Whether messages share a transaction, or each has one of its own. */
+  readonly transaction: 'batch' | 'message'
+  /** Whether handlers of one batch may run side by side, a key's one by one. */
+  readonly interleaves: boolean
+  /** Whether a key's messages wait for each other. */
+  readonly ordered: boolean
+  readonly batchSizeMax: number
+  readonly batchLatencyMs: number
   /** Whether a message must keep the rules of its fields to reach the handler. */
   readonly checksRules: boolean
 }

@@ -49,6 +49,21 @@ export interface TransactionHooks<Tx> {
   readonly rerunsWhenUnknown?: boolean
 }
 
+/** One of several pieces of work inside one transaction: a message of a batch. */
+export interface TransactionPart<Tx> {
+  /** The transaction as this piece sees it; an error to use after {@link TransactionPart.end}. */
+  readonly tx: Tx
+  /** Whether it failed only because another piece had lost the transaction before. */
+  readonly spoiled: boolean
+
+  /**
+   * Ends the piece: waits for statements that its work did not wait for.
+   *
+   * @throws the error by which a statement of it lost the transaction, even if the work caught it
+   */
+  end(): Promise<void>
+}
+
 /** What became of a transaction whose COMMIT went unanswered. */
 export type TransactionOutcome = 'committed' | 'aborted' | 'unknown'
 
@@ -75,6 +90,13 @@ export interface Database<Tx> {
    * @throws PermanentError `SAVEPOINT_OPEN`: the caller stands beside an open savepoint; the transaction is lost
    */
   checkPlace(tx: Tx): void
+
+  /**
+   * Begins a piece of work inside a transaction, so that what it does can be told from what others do there.
+   *
+   * Absent where a transaction cannot be shared: then each message has one of its own.
+   */
+  part?(tx: Tx): TransactionPart<Tx>
 
   /** Whether it is a transaction of this database, open or ended. */
   owns(tx: unknown): boolean

@@ -50,7 +50,9 @@ interface Prepared {
 /** What a transaction of ours will append just before COMMIT. */
 interface OpenBuffer {
   rows: Prepared[]
-  readonly cause: Cause | undefined
+  cause: Cause | undefined
+  /** Of the pieces of its work, in the order in which they began. */
+  readonly parts: OpenBuffer[]
 }
 
 /**
@@ -89,7 +91,7 @@ export class Publisher<Tx extends object> {
       rerunsWhenUnknown: options.rerunsWhenUnknown ?? false,
     }
     const result = await this.#parts.database.transaction(async (tx) => {
-      this.#buffers.set(tx, { rows: [], cause: options.cause })
+      this.#buffers.set(tx, { rows: [], cause: options.cause, parts: [] })
       return work(tx)
     }, hooks)
     if (published > 0) this.#parts.onPublished()
@@ -116,9 +118,28 @@ export class Publisher<Tx extends object> {
     return missing.length === 0 ? Promise.resolve() : Promise.all(missing).then(() => undefined)
   }
 
+  /**
+   * Gives a piece of the transaction's work a cause of its own. What the pieces publish leaves in the order in which
+   * they began, whoever of them publishes first. A transaction that is one piece has it for itself.
+   */
+  enter(tx: Tx, part: Tx, cause: Cause): void {
+    const whole = this.#buffers.get(tx)
+    if (whole === undefined) return
+    if (part === tx) {
+      whole.cause = cause
+      return
+    }
+    const buffer: OpenBuffer = { rows: [], cause, parts: [] }
+    whole.parts.push(buffer)
+    this.#buffers.set(part, buffer)
+  }
+
   #close(tx: Tx): readonly Prepared[] {
-    const rows = this.#buffers.get(tx)?.rows ?? []
+    const buffer = this.#buffers.get(tx)
+    if (buffer === undefined) return []
     this.#buffers.delete(tx)
+    const rows = [...buffer.rows, ...buffer.parts.flatMap((part) => part.rows)]
+    if (rows.length > PUBLICATIONS_MAX) throw tooMany()
     return rows
   }
 

@@ -1,0 +1,81 @@
+import type { QueryResult, Transaction, TransactionPart } from '../../core/database/database.ts'
+import { isTrunklineError } from '../../foundation/errors.ts'
+import { ended, type OpenTransaction, refuseControl } from './transaction.ts'
+
+/**
+ * One piece of work inside an open transaction, with a face of its own.
+ *
+ * It knows which statements are the piece's, so that a failure is charged to whom it belongs, and nothing of the piece
+ * can slip in after its end.
+ */
+export class OpenPart implements TransactionPart<Transaction> {
+  readonly #transaction: OpenTransaction
+  #open = true
+  #running = 0
+  #lostBy: unknown
+  readonly tx: Transaction
+
+  constructor(transaction: OpenTransaction) {
+    this.#transaction = transaction
+    const face = {
+      query: (text: string, values: readonly unknown[] = []) => this.#heard(this.#userQuery(text, values)),
+      savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.#savepoint(work)),
+    }
+    this.tx = Object.freeze(face) as unknown as Transaction
+  }
+
+  get spoiled(): boolean {
+    return isTrunklineError(this.#lostBy, 'TRANSACTION_LOST')
+  }
+
+  async end(): Promise<void> {
+    this.#open = false
+    while (this.#running > 0) await this.#transaction.settledOnce()
+    this.#transaction.endPart()
+    if (this.#lostBy !== undefined) throw this.#lostBy
+  }
+
+  run(text: string, values: readonly unknown[]): Promise<QueryResult> {
+    if (!this.#open) return Promise.reject(ended())
+    this.#running++
+    return this.#transaction.run(text, values).then(this.#ran, this.#failed)
+  }
+
+  checkPlace(): void {
+    if (!this.#open) throw ended()
+    this.#transaction.checkPlace()
+  }
+
+  readonly #ran = (result: QueryResult): QueryResult => {
+    this.#running--
+    return result
+  }
+
+  readonly #failed = (error: unknown): never => {
+    this.#running--
+    this.#lostBy ??= error
+    throw error
+  }
+
+  #userQuery(text: string, values: readonly unknown[]): Promise<QueryResult> {
+    const refused = refuseControl(text)
+    return refused === undefined ? this.run(text, values) : Promise.reject(refused)
+  }
+
+  async #savepoint<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (!this.#open) throw ended()
+    try {
+      return await this.#transaction.savepoint(work, this.tx)
+    } catch (error) {
+      // What failed inside was undone with it.
+      this.#lostBy = this.#transaction.lostBy
+      throw error
+    }
+  }
+
+  /** Not awaited, it must not end the process when it fails: the transaction is lost by it, and says why. */
+  #heard<Result>(answer: Promise<Result>): Promise<Result> {
+    if (this.#open) answer.catch(() => undefined)
+    return answer
+  }
+}

@@ -1,0 +1,136 @@
+import type { BatchRecord } from './lanes.ts'
+import { keysIn } from './lanes.ts'
+import { type EffectParts, type HeldPartition, placeOf, positionFenced } from './effect.ts'
+import { keptInPart } from './kept-form.ts'
+import { type BatchFacts, type BatchPlan, passedOver, planBatch } from './plan.ts'
+import { reactionTo } from './retry.ts'
+import { runMessages } from './run-messages.ts'
+import { type Kept, nameOf, subjectOf } from './set-aside.ts'
+import type { Trial } from './trial.ts'
+
+/**
+ * One effect transaction for a batch of one partition:
+ * fence → claim → parked keys → set aside → handlers → outgoing → COMMIT.
+ *
+ * It may be run again, whole or in part: whatever happens before COMMIT is undone by a rollback.
+ *
+ * @throws ConflictError `POSITION_FENCED`: the partition is somebody else's now; nothing was changed
+ * @throws whatever a handler threw; `trial` says whose it was. Nothing was changed
+ */
+export async function applyBatch<Tx extends object>(
+  parts: EffectParts<Tx>,
+  held: HeldPartition,
+  records: readonly BatchRecord<Tx>[],
+  trial: Trial<Tx>,
+): Promise<void> {
+  const { diagnostics, publisher, share } = parts
+  const to = (records.at(-1)?.record.offset ?? held.next) + 1n
+  const about = { ...placeOf(held), offset: records[0]?.record.offset ?? held.next, messages: records.length }
+  const work = async (tx: Tx): Promise<{ tx: Tx; plan: BatchPlan<Tx> }> => {
+    diagnostics.emit('batch.began', about)
+    const facts = await claim(parts, tx, held, records, trial, to)
+    diagnostics.emit('batch.claimed', about)
+    const plan = planBatch(held, records, facts)
+    await setAside(parts, tx, held, plan, trial)
+    await runMessages(parts, tx, held, plan.run, trial)
+    diagnostics.emit('batch.committing', about)
+    return { tx, plan }
+  }
+  const { tx, plan } = await share.use(subjectOf(held), () => publisher.transaction(work, { rerunsWhenUnknown: true }))
+  if (trial.mode === 'batch') held.next = to
+  diagnostics.emit('batch.committed', about)
+  for (const each of [tx, ...trial.txs]) parts.incidents.announce(each)
+  tell(parts, held, plan, trial)
+  // After the commit, because it may be the incident that was refused; the kept row is there in any case.
+  if (!trial.form.whole) await tellOfForm(parts, held, plan.kept)
+}
+
+/**
+ * Fence, claim, and the look for parked keys leave in one round trip. Their order is what counts: the look must not
+ * share the claim's snapshot, or a key that was parked in between would be missed and overtaken.
+ */
+async function claim<Tx extends object>(
+  parts: EffectParts<Tx>,
+  tx: Tx,
+  held: HeldPartition,
+  records: readonly BatchRecord<Tx>[],
+  trial: Trial<Tx>,
+  to: bigint,
+): Promise<BatchFacts<Tx>> {
+  const fence =
+    trial.mode === 'batch'
+      ? parts.positions.advance(tx, held, held.epoch, held.next, to)
+      : parts.positions.holds(tx, held, held.epoch)
+  const unhandled = new Set(records.flatMap(({ routed }) => (routed.kind === 'unhandled' ? [routed.name] : [])))
+  const [, elsewhere] = await allDone([fence, unhandled.size === 0 ? none : parts.parking.handledByGroup(tx, held.group, [...unhandled])])
+  // What is passed over is not settled: a later build may still want it.
+  const ids = records.flatMap(({ routed }) => (routed.kind === 'unhandled' && !elsewhere.has(routed.name) ? [] : [routed.inboxId]))
+  const [holds, fresh, parked] = await allDone([fence, parts.inbox.claim(tx, held.group, ids), parts.parking.lockParked(tx, held, keysIn(records))])
+  if (!holds) throw positionFenced(held)
+  return { fresh, parked, elsewhere, failed: trial.failed }
+}
+
+const none: Promise<ReadonlySet<string>> = Promise.resolve(new Set<string>())
+
+/** Like `Promise.all`, but no statement is left running when another failed. */
+async function allDone<Answers extends readonly Promise<unknown>[]>(
+  asked: readonly [...Answers],
+): Promise<{ -readonly [Index in keyof Answers]: Awaited<Answers[Index]> }> {
+  await Promise.allSettled(asked)
+  return Promise.all(asked)
+}
+
+/** Before the first handler: whatever locks a parked key comes before whatever locks the user's rows. */
+async function setAside<Tx extends object>(
+  parts: EffectParts<Tx>,
+  tx: Tx,
+  held: HeldPartition,
+  plan: BatchPlan<Tx>,
+  trial: Trial<Tx>,
+): Promise<void> {
+  const incidents = plan.kept.flatMap(({ incident }) => incident ?? [])
+  const names = new Set(plan.passedOver.flatMap(({ routed }) => (routed.kind === 'unhandled' ? [routed.name] : [])))
+  const first = [...names].filter((name) => !held.passedOver.has(name) && held.passedOver.size < 1_000)
+  if (plan.kept.length === 0 && first.length === 0) return
+  try {
+    await allDone([
+      parts.parking.park(tx, plan.kept.map(({ message }) => trial.form.of(message))),
+      ...(trial.form.whole ? incidents.map((incident) => parts.incidents.recordIn(tx, incident)) : []),
+      ...first.map((name) => parts.incidents.recordIn(tx, passedOver(held, name))),
+    ])
+  } catch (error) {
+    // Neither the infrastructure nor another transaction: the same data would be refused again.
+    trial.refused = ['failed', 'permanent'].includes(reactionTo(error, true))
+    throw error
+  }
+}
+
+/** What became of each record, when it is known to be committed. */
+function tell<Tx extends object>(parts: EffectParts<Tx>, held: HeldPartition, plan: BatchPlan<Tx>, trial: Trial<Tx>): void {
+  const { diagnostics } = parts
+  const place = placeOf(held)
+  for (const { record, routed } of plan.run) {
+    const { type, id, time } = routed.message
+    diagnostics.emit('delivery.applied', { ...place, type, id, offset: record.offset, publishedAt: time.getTime() })
+  }
+  for (const { of, message } of plan.kept) {
+    if (of.routed.kind === 'unreadable') {
+      diagnostics.emit('delivery.unreadable', { ...place, offset: of.record.offset, reason: message.reason.code })
+    } else {
+      const { type, id } = nameOf(of)
+      diagnostics.emit('delivery.parked', { group: held.group, type, id, state: message.state, reason: message.reason.code })
+    }
+  }
+  for (const { record } of plan.settled) diagnostics.emit('delivery.duplicate', { ...place, offset: record.offset })
+  for (const each of plan.passedOver) {
+    if (each.routed.kind === 'unhandled') held.passedOver.add(each.routed.name)
+    diagnostics.emit('delivery.skipped', { group: held.group, type: nameOf(each).type, topic: held.topic })
+  }
+}
+
+async function tellOfForm<Tx extends object>(parts: EffectParts<Tx>, held: HeldPartition, kept: readonly Kept<Tx>[]): Promise<void> {
+  for (const { of, incident } of kept) {
+    if (incident !== undefined) await parts.incidents.record(incident).catch(() => undefined)
+    await parts.incidents.record(keptInPart(held, of.record)).catch(() => undefined)
+  }
+}

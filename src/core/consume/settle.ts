@@ -1,0 +1,220 @@
+import { backoffMs } from '../../foundation/backoff.ts'
+import type { Clock } from '../../foundation/clock.ts'
+import { errorName, isTrunklineError } from '../../foundation/errors.ts'
+import { reasonOf } from '../failures/reason.ts'
+import { applyBatch } from './batch.ts'
+import { type EffectParts, type HeldPartition, placeOf } from './effect.ts'
+import { keptForms } from './kept-form.ts'
+import { type BatchRecord, isMessage, type MessageRecord } from './lanes.ts'
+import { type Reaction, reactionTo } from './retry.ts'
+import type { Failure } from './set-aside.ts'
+import { newTrial, type Thrown, type Trial } from './trial.ts'
+
+/** Reruns after a conflict before a batch is halved, and before a message alone has failed. */
+const BATCH_CONFLICTS_MAX = 5
+const CONFLICTS_MAX = 20
+
+export interface SettleParts<Tx extends object> extends EffectParts<Tx> {
+  readonly clock: Clock
+}
+
+/**
+ * Settles a batch, or its beginning: applies each message once, and keeps what cannot be applied, whose key then waits.
+ *
+ * The batch is tried whole. When a handler throws, its lane is set aside and the rest runs again; what failed and is
+ * nobody's (an error at COMMIT) is found by halving. So a bad message costs its neighbours a rerun, never their effect.
+ *
+ * @returns how often something had to be run again; the records from `held.next` on are still to be settled
+ * @throws ConflictError `POSITION_FENCED` nothing was changed
+ * @throws TransientError the infrastructure failed, not a message; nothing was changed and no attempt is spent
+ */
+export async function settleBatch<Tx extends object>(
+  parts: SettleParts<Tx>,
+  held: HeldPartition,
+  records: readonly BatchRecord<Tx>[],
+  mode: Trial<Tx>['mode'],
+  signal: AbortSignal,
+): Promise<number> {
+  const tries = new Tries(records, mode, signal)
+  while (true) {
+    const trial = tries.next()
+    try {
+      await applyBatch(parts, held, tries.batch, trial)
+      return tries.reruns
+    } catch (error) {
+      const next = tries.after(error, trial)
+      parts.diagnostics.emit('batch.failed', { ...placeOf(held), messages: tries.batch.length, reason: errorName(error), next })
+      switch (next) {
+        case 'give up':
+          throw error
+        case 'conflict':
+          await parts.clock.sleep(backoffMs(tries.conflicts, { minMs: 1, maxMs: 100, jitter: 1 }), signal)
+          break
+        case 'halve':
+          tries.halve()
+          break
+        case 'charge':
+          for (const { of, error: cause } of tries.charged(error, trial)) charge(parts, held, tries, of, cause)
+          await settleBefore(parts, held, tries, trial)
+          break
+        case 'again':
+          break
+      }
+    }
+  }
+}
+
+/** Records the failure, and decides whether the message runs again or is set aside. */
+function charge<Tx extends object>(
+  parts: SettleParts<Tx>,
+  held: HeldPartition,
+  tries: Tries<Tx>,
+  of: MessageRecord<Tx>,
+  error: unknown,
+): void {
+  const { message, subscription } = of.routed
+  const attempts = tries.fail(of)
+  parts.diagnostics.emit('delivery.failed', {
+    group: held.group,
+    type: message.type,
+    id: message.id,
+    attempt: attempts,
+    reason: errorName(error),
+  })
+  const exhausted = reactionTo(error, true) === 'permanent' || attempts > subscription.policy.inlineRetries
+  if (!exhausted) return
+  tries.setAside(of, { attempts, reason: reasonOf(error, message.name) })
+}
+
+/**
+ * Where handlers ran in order, nothing behind the one that threw has run. What stands before it is settled without
+ * it, so that it can be tried again alone; if it is set aside, it goes with them.
+ */
+async function settleBefore<Tx extends object>(
+  parts: SettleParts<Tx>,
+  held: HeldPartition,
+  tries: Tries<Tx>,
+  trial: Trial<Tx>,
+): Promise<void> {
+  const [thrown] = trial.threw
+  if (thrown === undefined || trial.interleaved) return
+  let before = tries.cutAfter(thrown.of)
+  // A call may settle only a beginning, and the position must not jump over the rest.
+  while (before.length > 0) {
+    await settleBatch(parts, held, before, trial.mode, trial.signal)
+    before = before.filter(({ record }) => record.offset >= held.next)
+  }
+}
+
+type Next = 'give up' | 'conflict' | 'halve' | 'charge' | 'again'
+
+/** What was learnt from the tries of one batch. */
+class Tries<Tx> {
+  readonly #mode: Trial<Tx>['mode']
+  readonly #signal: AbortSignal
+  readonly #attempts = new Map<BatchRecord<Tx>, number>()
+  readonly #failed = new Map<BatchRecord<Tx>, Failure>()
+  #batch: readonly BatchRecord<Tx>[]
+  #interleaves = true
+  #form = 0
+  #begun = 0
+  conflicts = 0
+
+  constructor(records: readonly BatchRecord<Tx>[], mode: Trial<Tx>['mode'], signal: AbortSignal) {
+    this.#batch = records
+    this.#mode = mode
+    this.#signal = signal
+  }
+
+  get batch(): readonly BatchRecord<Tx>[] {
+    return this.#batch
+  }
+
+  get reruns(): number {
+    return this.#begun - 1
+  }
+
+  next(): Trial<Tx> {
+    this.#begun++
+    const plan = { mode: this.#mode, interleaves: this.#interleaves, attempts: this.#attempts, failed: this.#failed, signal: this.#signal }
+    return newTrial(plan, keptForms[this.#form])
+  }
+
+  /** Decides what a failed try asks for. */
+  after(error: unknown, trial: Trial<Tx>): Next {
+    if (trial.refused) return this.#keepLess()
+    const reaction = this.#strongest(error, trial)
+    if (reaction === 'fenced' || reaction === 'unavailable') return 'give up'
+    // A handler that was told to stop did not fail.
+    if (this.#signal.aborted && reaction !== 'permanent') return 'give up'
+    if (reaction === 'conflict' && ++this.conflicts <= (this.#alone ? CONFLICTS_MAX : BATCH_CONFLICTS_MAX)) return 'conflict'
+    if (reaction === 'conflict' && !this.#alone) return 'halve'
+    if (trial.interleaved && (isUnclear(trial) || this.charged(error, trial).length === 0)) {
+      this.#interleaves = false
+      return 'again'
+    }
+    if (this.charged(error, trial).length > 0) return 'charge'
+    return this.#alone ? 'give up' : 'halve'
+  }
+
+  /** Whose failure it was: handlers' own; of an error at COMMIT, the message that was alone. */
+  charged(error: unknown, trial: Trial<Tx>): readonly Pick<Thrown<Tx>, 'of' | 'error'>[] {
+    const own = trial.threw.filter(({ spoiled, error: cause }) => !spoiled && isCharged(reactionTo(cause, true)))
+    const [only] = this.#batch
+    if (trial.threw.length > 0 || !this.#alone || only === undefined || !isMessage(only)) return own
+    return [{ of: only, error }]
+  }
+
+  fail(of: BatchRecord<Tx>): number {
+    const attempts = (this.#attempts.get(of) ?? 0) + 1
+    this.#attempts.set(of, attempts)
+    return attempts
+  }
+
+  setAside(of: BatchRecord<Tx>, failure: Failure): void {
+    this.#failed.set(of, failure)
+  }
+
+  halve(): void {
+    this.conflicts = 0
+    this.#batch = this.#batch.slice(0, Math.ceil(this.#batch.length / 2))
+  }
+
+  /**
+   * Goes on with the beginning of the batch up to the message that threw, or, if it runs again, with it alone.
+   *
+   * @returns what has to be settled before it
+   */
+  cutAfter(of: BatchRecord<Tx>): readonly BatchRecord<Tx>[] {
+    const at = this.#batch.indexOf(of)
+    const before = this.#failed.has(of) ? [] : this.#batch.slice(0, at)
+    this.#batch = this.#failed.has(of) ? this.#batch.slice(0, at + 1) : [of]
+    return before
+  }
+
+  /** Of several handlers that failed side by side, one may have met what is not a message's fault: that comes first. */
+  #strongest(error: unknown, { threw, handlerRan }: Trial<Tx>): Reaction {
+    const reactions = [reactionTo(error, handlerRan), ...threw.filter(({ spoiled }) => !spoiled).map((each) => reactionTo(each.error, true))]
+    const first = (['fenced', 'unavailable', 'conflict'] as const).find((reaction) => reactions.includes(reaction))
+    return first ?? reactions[0] ?? 'failed'
+  }
+
+  get #alone(): boolean {
+    return this.#batch.length === 1
+  }
+
+  #keepLess(): Next {
+    if (!this.#alone) return 'halve'
+    this.#form++
+    return this.#form < keptForms.length ? 'again' : 'give up'
+  }
+}
+
+function isCharged(reaction: Reaction): boolean {
+  return reaction === 'failed' || reaction === 'permanent'
+}
+
+/** Beside a savepoint of one handler, the statements of another are refused: that is nobody's failure. */
+function isUnclear<Tx>({ threw }: Trial<Tx>): boolean {
+  return threw.some(({ error }) => isTrunklineError(error, 'SAVEPOINT_OPEN') || isTrunklineError(error, 'SAVEPOINT_ENDED'))
+}

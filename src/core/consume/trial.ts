@@ -1,0 +1,39 @@
+import { type KeptForm, keptForms } from './kept-form.ts'
+import type { BatchRecord, MessageRecord } from './lanes.ts'
+import type { Failure } from './set-aside.ts'
+
+/** A handler's error, and whether it was only hit by another's. */
+export interface Thrown<Tx> {
+  readonly of: MessageRecord<Tx>
+  readonly error: unknown
+  readonly spoiled: boolean
+}
+
+/** One try of a batch: how it is to be run, and afterwards what went wrong. */
+export interface Trial<Tx> {
+  /** Whether the position moves with the batch, or follows messages that commit for themselves. */
+  readonly mode: 'batch' | 'message'
+  /** Whether handlers may run side by side where their subscription allows it. */
+  readonly interleaves: boolean
+  readonly form: KeptForm
+  /** Recorded failures of messages that are to run again. */
+  readonly attempts: ReadonlyMap<BatchRecord<Tx>, number>
+  /** Messages that are to be set aside. */
+  readonly failed: ReadonlyMap<BatchRecord<Tx>, Failure>
+  readonly signal: AbortSignal
+
+  /** What handlers threw, in the order in which they did. */
+  readonly threw: Thrown<Tx>[]
+  /** The faces of the transaction that handlers got. */
+  readonly txs: Tx[]
+  /** Whether handlers did run side by side. */
+  interleaved: boolean
+  /** Whether a failure can be a handler's at all. */
+  handlerRan: boolean
+  /** The database would not take what was to be kept. */
+  refused: boolean
+}
+
+export function newTrial<Tx>(plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'attempts' | 'failed' | 'signal'>, form = keptForms[0]): Trial<Tx> {
+  return { ...plan, form, threw: [], txs: [], interleaved: false, handlerRan: false, refused: false }
+}
