@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from './config.ts'
 import type { Middleware } from './core/consume/middleware.ts'
 import { toPublications } from './core/consume/outgoing.ts'
-import { type SubscriptionOptions, SubscriptionRegistry, topicsOf } from './core/consume/registry.ts'
+import { type GroupOptions, type SubscriptionOptions, SubscriptionRegistry, topicsOf } from './core/consume/registry.ts'
 import type { Handler, PublishOptions } from './core/consume/subscription.ts'
 import type { AnyContract, Outgoing } from './core/contract/contract.ts'
 import type { Transaction, TransactionOutcome } from './core/database/database.ts'
@@ -82,8 +82,16 @@ export class Backbone {
     this.#subscribe(this.service, contract, handler, options)
   }
 
-  /** A second, independent reaction to the same messages, with a position of its own: `backbone.group('stock.audit')`. */
-  group(name: string): { subscribe: Backbone['subscribe'] } {
+  /**
+   * A second, independent reaction to the same messages, with a position of its own: `backbone.group('stock.audit')`.
+   *
+   * Under the service's own name it says how that group begins: `backbone.group('stock', { from: 'latest' })`.
+   *
+   * @throws ConfigurationError the same group was named with other options, or after `start`
+   */
+  group(name: string, options: GroupOptions = {}): { subscribe: Backbone['subscribe'] } {
+    this.#life.refuseWhenStarted(`group('${name}')`)
+    this.#subscriptions.startGroup(name, options)
     return {
       subscribe: (contract, handler, options) => this.#subscribe(name, contract, handler, options ?? {}),
     }

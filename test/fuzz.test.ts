@@ -4,6 +4,7 @@ import type { Routed } from '../src/core/consume/route.ts'
 import type { AnyContract, Message } from '../src/core/contract/contract.ts'
 import { fuzz } from './fuzz.ts'
 import { samples } from './kit/fuzz-messages.ts'
+import { anyPolicy } from './kit/policy.ts'
 
 test('a hundred thousand changed messages are read as their schema says or refused, none crashes or stalls', { timeout: 120_000 }, () => {
   const { runs, read, refused, slowestMs } = fuzz({ runs: 100_000, seed: 4 })
@@ -26,7 +27,7 @@ test('the same seed makes the same run', () => {
 
 function routed(contract: AnyContract, data: unknown): Routed<object> {
   const message = { data } as Message
-  const policy = { inlineRetries: 0, timeoutMs: 1_000, checksRules: false }
+  const policy = anyPolicy
   return { kind: 'message', inboxId: '', message, subscription: { contract, handler: async () => undefined, policy } }
 }
 

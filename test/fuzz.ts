@@ -5,6 +5,7 @@ import { conformToSchema } from '../src/core/contract/conform.ts'
 import type { AnyContract } from '../src/core/contract/contract.ts'
 import { messageOf } from '../src/foundation/errors.ts'
 import { mutatedSample, older, readers, samples, writerSchemas } from './kit/fuzz-messages.ts'
+import { anyPolicy } from './kit/policy.ts'
 import { Random } from './kit/random.ts'
 
 /** An event loop that stands still for longer misses heartbeats and time-outs of others. */
@@ -78,7 +79,7 @@ function readAll({ runs, seed, onRun, read: reading = read }: FuzzPlan): FuzzRep
 }
 
 function read(record: ConsumedRecord, contract: AnyContract): Routed<object> {
-  const policy = { inlineRetries: 0, timeoutMs: 1_000, checksRules: false }
+  const policy = anyPolicy
   const subscriptions = new Map([[contract.definition.name, { contract, handler: async () => undefined, policy }]])
   return routeRecord(record, { topic: 'fuzz', partition: 0 }, { subscriptions, writerSchemas })
 }

@@ -9,7 +9,7 @@ import { expect, inject, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
 import { backboneOptions } from '../src/config.ts'
-import { subscriptionOptions } from '../src/core/consume/registry.ts'
+import { groupOptions, subscriptionOptions } from '../src/core/consume/registry.ts'
 import { loadSchemas } from '../src/core/contract/schema-files.ts'
 import { generateContracts } from '../src/faces/cli/schema-generate.ts'
 import { durationMs } from '../src/foundation/duration.ts'
@@ -77,6 +77,7 @@ const tables = [
     },
   },
   { heading: '| Subscription option |', schema: subscriptionOptions, minimal: {} },
+  { heading: '| Group option |', schema: groupOptions, minimal: {} },
 ] as const
 
 for (const { heading, schema, minimal } of tables) {

@@ -122,6 +122,7 @@ export class Life {
         { ...this.#parts, ...log },
         {
           stopDeadlineMs: this.#options.stopTimeout,
+          maxConnections: maxConnectionsOf(this.#options),
           onFailure: (group, error) => this.#partFailed(`consumer ${group}`, error),
         },
       )
@@ -208,6 +209,10 @@ export class Life {
     const running = this.#starting !== undefined && this.#closed === undefined
     return { live: this.#closed === undefined, ready: running && Object.values(parts).every((part) => part.ready), parts }
   }
+}
+
+function maxConnectionsOf({ database }: ParsedOptions): number {
+  return 'pool' in database ? database.pool.options.max : database.maxConnections
 }
 
 function settled(work: Promise<unknown>): Promise<unknown> {

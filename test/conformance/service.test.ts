@@ -60,7 +60,7 @@ serviceConformance('a consumer', async () => {
     const { diagnostics, database, log } = bench.assembly()
     const witness = new Witness(diagnostics)
     const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), middlewares: [], diagnostics, ...database, ...log }
-    const [service] = buildConsumers(registry.groups(), parts, { stopDeadlineMs: 1_000, onFailure: () => undefined })
+    const [service] = buildConsumers(registry.groups(), parts, { maxConnections: 4, stopDeadlineMs: 1_000, onFailure: () => undefined })
     if (service === undefined) throw new Error('There is a group, so there is a consumer.')
     return {
       service,

@@ -4,6 +4,7 @@ import { PostgresParticipantStore } from '../../src/adapters/postgres/participan
 import { PostgresPositionStore } from '../../src/adapters/postgres/position-store.ts'
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from '../../src/config.ts'
 import type { LogProducer } from '../../src/core/broker/log-producer.ts'
+import { ConnectionShare } from '../../src/core/consume/connection-share.ts'
 import { Consumer } from '../../src/core/consume/consumer.ts'
 import type { ParkingStore } from '../../src/core/consume/parking-store.ts'
 import type { PositionStore } from '../../src/core/consume/position-store.ts'
@@ -119,6 +120,7 @@ export class Assembly {
       inbox: this.#replacements.inbox?.(inbox) ?? inbox,
       parking: this.#replacements.parking?.(parking, database) ?? parking,
       participants: new PostgresParticipantStore<Transaction>({ database }),
+      share: new ConnectionShare(4),
       middlewares: [],
     }
     return this.#subscriptions

@@ -28,7 +28,10 @@ const deadly: [{ at: FailpointName; within: number }, ...{ at: FailpointName; wi
   { at: 'relay.removing', within: 1 },
   { at: 'relay.removed', within: 1 },
   { at: 'delivery.started', within: 60 },
-  { at: 'delivery.committing', within: 60 },
+  { at: 'batch.began', within: 3 },
+  { at: 'batch.claimed', within: 3 },
+  { at: 'batch.committing', within: 3 },
+  { at: 'batch.committed', within: 3 },
   { at: 'delivery.applied', within: 60 },
   { at: 'offset.committing', within: 1 },
 ]

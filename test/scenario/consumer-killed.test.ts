@@ -12,7 +12,7 @@ async function consumerDies(at: FailpointName, broken?: Variant) {
   const variant = broken === undefined ? {} : { broken }
   const first = run.spawn({
     run: ['relay', 'consume'],
-    failpoints: [{ at, nth: at === 'offset.committing' ? 1 : 17, act: 'SIGKILL' }],
+    failpoints: [{ at, nth: at.startsWith('delivery.') ? 17 : 1, act: 'SIGKILL' }],
     ...variant,
   })
   const { signal } = await first.ended()
@@ -23,7 +23,7 @@ async function consumerDies(at: FailpointName, broken?: Variant) {
 }
 
 describe.concurrent('G2, G3, G4: the consumer is killed', () => {
-  const failpoints: FailpointName[] = ['delivery.started', 'delivery.committing', 'delivery.applied', 'offset.committing']
+  const failpoints: FailpointName[] = ['batch.claimed', 'delivery.started', 'batch.committing', 'batch.committed']
   for (const at of failpoints) {
     onKafka(`at ${at}: every effect is made once and in order`, { timeout: 90_000 }, async () => {
       const run = await consumerDies(at)

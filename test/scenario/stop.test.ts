@@ -8,7 +8,7 @@ describe.concurrent('G2, G3, G4: stop() loses nothing', () => {
   onKafka('a SIGTERM in the middle of a batch ends the program in order, and the next one goes on', { timeout: 60_000 }, async () => {
     await using run = await beginRun({ partitions: 2 })
     await run.publishAll(keys, 30)
-    const first = run.spawn({ run: ['relay', 'consume'], handlerMs: 5, failpoints: [{ at: 'delivery.started', nth: 20, act: 'SIGTERM' }] })
+    const first = run.spawn({ run: ['relay', 'consume'], handlerMs: 5, failpoints: [{ at: 'delivery.started', nth: 100, act: 'SIGTERM' }] })
     const end = await first.ended()
     const effectsAtStop = await run.count('effect')
     const settled = await run.query('select sum(next_offset)::int as at from trunkline.consumer_position')

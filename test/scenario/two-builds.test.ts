@@ -7,6 +7,7 @@ import { type Backbone, createBackbone, MemoryLog, type Message, type Outgoing, 
 import * as next from '../core/contract/builds/new/orders.ts'
 import * as old from '../core/contract/builds/old/orders.ts'
 import { createTestDatabase } from '../kit/database.ts'
+import { anyPolicy } from '../kit/policy.ts'
 import { until } from '../kit/wait.ts'
 
 const PriceChangedV2 = upcast(next.PriceChangedV2, next.PriceChangedV1, ({ id, price }) => ({ id, cents: Math.round(Number(price) * 100) }))
@@ -148,7 +149,7 @@ function route(row: Record<string, unknown>, contract: AnyContract): Routed<obje
     headers: unpackHeaders(headers),
     timestampMs: Number(at),
   }
-  const policy = { inlineRetries: 0, timeoutMs: 1_000, checksRules: false }
+  const policy = anyPolicy
   const subscription = { contract, handler: () => Promise.resolve(), policy }
   const place = { topic: String(row['topic']), partition: Number(row['partition']) }
   return routeRecord(record, place, { subscriptions: new Map([[contract.definition.name, subscription]]) })

@@ -40,7 +40,7 @@ export function mapDatabaseError(error: unknown, doing: string): unknown {
     return new ConflictError('DATABASE_CONFLICT', message, { sqlState: code }, error)
   }
   // A key was unparked between our statements; nobody else's foreign keys are ours to judge.
-  if (code === '23503' && 'schema' in error && error.schema === 'trunkline') {
+  if (code === '23503' && 'table' in error && error.table === 'parked_message') {
     return new ConflictError('DATABASE_CONFLICT', `${doing}: a row of ours went away meanwhile. Run it again.`, { sqlState: code }, error)
   }
   if (code === '25P02') {

@@ -1,7 +1,7 @@
-import type { BatchRecord } from './lanes.ts'
-import { keysIn } from './lanes.ts'
 import { type EffectParts, type HeldPartition, placeOf, positionFenced } from './effect.ts'
 import { keptInPart } from './kept-form.ts'
+import type { BatchRecord } from './lanes.ts'
+import { keysIn } from './lanes.ts'
 import { type BatchFacts, type BatchPlan, passedOver, planBatch } from './plan.ts'
 import { reactionTo } from './retry.ts'
 import { runMessages } from './run-messages.ts'
@@ -40,7 +40,7 @@ export async function applyBatch<Tx extends object>(
   if (trial.mode === 'batch') held.next = to
   diagnostics.emit('batch.committed', about)
   for (const each of [tx, ...trial.txs]) parts.incidents.announce(each)
-  tell(parts, held, plan, trial)
+  tell(parts, held, plan)
   // After the commit, because it may be the incident that was refused; the kept row is there in any case.
   if (!trial.form.whole) await tellOfForm(parts, held, plan.kept)
 }
@@ -58,14 +58,16 @@ async function claim<Tx extends object>(
   to: bigint,
 ): Promise<BatchFacts<Tx>> {
   const fence =
-    trial.mode === 'batch'
-      ? parts.positions.advance(tx, held, held.epoch, held.next, to)
-      : parts.positions.holds(tx, held, held.epoch)
+    trial.mode === 'batch' ? parts.positions.advance(tx, held, held.epoch, held.next, to) : parts.positions.holds(tx, held, held.epoch)
   const unhandled = new Set(records.flatMap(({ routed }) => (routed.kind === 'unhandled' ? [routed.name] : [])))
   const [, elsewhere] = await allDone([fence, unhandled.size === 0 ? none : parts.parking.handledByGroup(tx, held.group, [...unhandled])])
   // What is passed over is not settled: a later build may still want it.
   const ids = records.flatMap(({ routed }) => (routed.kind === 'unhandled' && !elsewhere.has(routed.name) ? [] : [routed.inboxId]))
-  const [holds, fresh, parked] = await allDone([fence, parts.inbox.claim(tx, held.group, ids), parts.parking.lockParked(tx, held, keysIn(records))])
+  const [holds, fresh, parked] = await allDone([
+    fence,
+    parts.inbox.claim(tx, held.group, ids),
+    parts.parking.lockParked(tx, held, keysIn(records)),
+  ])
   if (!holds) throw positionFenced(held)
   return { fresh, parked, elsewhere, failed: trial.failed }
 }
@@ -94,7 +96,10 @@ async function setAside<Tx extends object>(
   if (plan.kept.length === 0 && first.length === 0) return
   try {
     await allDone([
-      parts.parking.park(tx, plan.kept.map(({ message }) => trial.form.of(message))),
+      parts.parking.park(
+        tx,
+        plan.kept.map(({ message }) => trial.form.of(message)),
+      ),
       ...(trial.form.whole ? incidents.map((incident) => parts.incidents.recordIn(tx, incident)) : []),
       ...first.map((name) => parts.incidents.recordIn(tx, passedOver(held, name))),
     ])
@@ -106,7 +111,7 @@ async function setAside<Tx extends object>(
 }
 
 /** What became of each record, when it is known to be committed. */
-function tell<Tx extends object>(parts: EffectParts<Tx>, held: HeldPartition, plan: BatchPlan<Tx>, trial: Trial<Tx>): void {
+function tell<Tx extends object>(parts: EffectParts<Tx>, held: HeldPartition, plan: BatchPlan<Tx>): void {
   const { diagnostics } = parts
   const place = placeOf(held)
   for (const { record, routed } of plan.run) {

@@ -163,7 +163,8 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     const { batch, mode } = sameMode(await this.#route(held, due, signal))
     if (batch.length === 0) return
     const begun = clock.monotonic()
-    const reruns = mode === 'batch' ? await settleBatch(this.#parts, held, batch, mode, signal) : await settleEach(this.#parts, held, batch, signal)
+    const reruns =
+      mode === 'batch' ? await settleBatch(this.#parts, held, batch, mode, signal) : await settleEach(this.#parts, held, batch, signal)
     size.settled(batch.length, clock.monotonic() - begun, reruns)
   }
 
@@ -235,7 +236,10 @@ function firstOf(records: readonly ConsumedRecord[], from: bigint, size: number)
 }
 
 /** A batch is of messages that share a transaction, or of such that do not; what has no handler goes with either. */
-function sameMode<Tx>(batch: readonly BatchRecord<Tx>[]): { readonly batch: readonly BatchRecord<Tx>[]; readonly mode: 'batch' | 'message' } {
+function sameMode<Tx>(batch: readonly BatchRecord<Tx>[]): {
+  readonly batch: readonly BatchRecord<Tx>[]
+  readonly mode: 'batch' | 'message'
+} {
   const mode = batch.find(isMessage)?.routed.subscription.policy.transaction ?? 'batch'
   const end = batch.findIndex((each) => isMessage(each) && each.routed.subscription.policy.transaction !== mode)
   return { batch: end < 0 ? batch : batch.slice(0, end), mode }

@@ -19,7 +19,10 @@ export interface KeptForm {
 export const keptForms: readonly [KeptForm, ...KeptForm[]] = [
   { whole: true, of: (message) => message },
   { whole: false, of: (message) => ({ ...message, reason: withoutText(message) }) },
-  { whole: false, of: (message) => ({ ...message, reason: withoutText(message), record: { ...message.record, headers: [], timestampMs: 0 } }) },
+  {
+    whole: false,
+    of: (message) => ({ ...message, reason: withoutText(message), record: { ...message.record, headers: [], timestampMs: 0 } }),
+  },
 ]
 
 function withoutText({ reason }: ParkedMessage): ParkedMessage['reason'] {

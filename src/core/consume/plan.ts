@@ -35,7 +35,12 @@ export interface BatchPlan<Tx> {
 export function planBatch<Tx>(held: HeldPartition, records: readonly BatchRecord<Tx>[], facts: BatchFacts<Tx>): BatchPlan<Tx> {
   const fresh = new Set(facts.fresh)
   const waiting = new Set(facts.parked.map(laneOf))
-  const plan = { run: [] as MessageRecord<Tx>[], kept: [] as Kept<Tx>[], settled: [] as BatchRecord<Tx>[], passedOver: [] as BatchRecord<Tx>[] }
+  const plan = {
+    run: [] as MessageRecord<Tx>[],
+    kept: [] as Kept<Tx>[],
+    settled: [] as BatchRecord<Tx>[],
+    passedOver: [] as BatchRecord<Tx>[],
+  }
   for (const each of records) {
     const { routed } = each
     if (routed.kind === 'unhandled' && !facts.elsewhere.has(routed.name)) {

@@ -48,12 +48,25 @@ export const subscriptionOptions = z.strictObject({
 })
 export type SubscriptionOptions = z.input<typeof subscriptionOptions>
 
+export const groupOptions = z.strictObject({
+  /** Where the group begins on a partition that it has never read: 'earliest' or 'latest'. Resolved once, and stored. Default 'earliest'. */
+  from: z.enum(['earliest', 'latest']).default('earliest'),
+  /**
+   * What happens when records are gone that the group has not read (retention, a topic made anew): 'earliest' goes on with
+   * the first that is there, 'stop' waits for a person. An incident names the lost range either way. Default 'earliest'.
+   */
+  onGap: z.enum(['earliest', 'stop']).default('earliest'),
+})
+export type GroupOptions = z.input<typeof groupOptions>
+export type GroupStart = z.output<typeof groupOptions>
+
 /** Between the end of a handler's time and the end of the server's patience. */
 const TIMEOUT_MARGIN_MS = 500
 
 /** Who handles what: groups, and in each group one handler per message name. */
 export class SubscriptionRegistry<Tx> {
   readonly #groups = new Map<string, Map<string, Subscription<Tx>>>()
+  readonly #starts = new Map<string, GroupStart>()
   readonly #timeoutMsMax: number
   readonly #sharesTransactions: boolean
 
@@ -107,8 +120,17 @@ export class SubscriptionRegistry<Tx> {
     return this.#groups.has(group)
   }
 
-  groups(): { group: string; subscriptions: ReadonlyMap<string, Subscription<Tx>> }[] {
-    return [...this.#groups].map(([group, subscriptions]) => ({ group, subscriptions }))
+  /** Says how a group begins. @throws ConfigurationError `OPTION_INVALID`; `GROUP_TWICE`: it was said otherwise before */
+  startGroup(group: string, options: GroupOptions): void {
+    const start = parseOptions(groupOptions, options, `group('${group}')`)
+    const said = this.#starts.get(group)
+    if (said !== undefined && (said.from !== start.from || said.onGap !== start.onGap)) throw groupTwice(group)
+    this.#starts.set(group, start)
+  }
+
+  groups(): { group: string; subscriptions: ReadonlyMap<string, Subscription<Tx>>; start: GroupStart }[] {
+    const standard = groupOptions.parse({})
+    return [...this.#groups].map(([group, subscriptions]) => ({ group, subscriptions, start: this.#starts.get(group) ?? standard }))
   }
 
   /** Every reply that a handler may return. */
@@ -132,6 +154,14 @@ function timeoutTooLong(where: string, timeoutMs: number, maxMs: number): Config
     'TIMEOUT_TOO_LONG',
     `${where}: a timeout of ${timeoutMs} ms is longer than a transaction may wait (idleInTransaction less ${TIMEOUT_MARGIN_MS} ms: ${maxMs} ms). Raise idleInTransaction in createBackbone, or lower the timeout.`,
     { timeoutMs, maxMs },
+  )
+}
+
+function groupTwice(group: string): ConfigurationError {
+  return new ConfigurationError(
+    'GROUP_TWICE',
+    `Group "${group}" was named before with another "from" or "onGap". Keep what backbone.group returned, or say the same each time.`,
+    { group },
   )
 }
 

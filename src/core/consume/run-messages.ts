@@ -57,7 +57,8 @@ async function runSideBySide<Tx extends object>(
   const lanes = new Map<string, Promise<void>>()
   const running = messages.map((each) => {
     const before = lanes.get(each.lane)
-    const run = before === undefined ? runMessage(parts, tx, held, each, trial) : before.then(() => runMessage(parts, tx, held, each, trial))
+    const run =
+      before === undefined ? runMessage(parts, tx, held, each, trial) : before.then(() => runMessage(parts, tx, held, each, trial))
     lanes.set(each.lane, run)
     return run
   })

@@ -64,7 +64,11 @@ export function handledElsewhere<Tx>(held: HeldPartition, of: BatchRecord<Tx>, n
 }
 
 /** What telemetry calls the record, and the name that a handler of it is found by, where it says one. */
-export function nameOf<Tx>({ routed, record }: BatchRecord<Tx>): { readonly type: string; readonly id: string; readonly name: string | null } {
+export function nameOf<Tx>({ routed, record }: BatchRecord<Tx>): {
+  readonly type: string
+  readonly id: string
+  readonly name: string | null
+} {
   switch (routed.kind) {
     case 'message':
       return { type: routed.message.type, id: routed.message.id, name: routed.message.name }

@@ -194,7 +194,10 @@ class Tries<Tx> {
 
   /** Of several handlers that failed side by side, one may have met what is not a message's fault: that comes first. */
   #strongest(error: unknown, { threw, handlerRan }: Trial<Tx>): Reaction {
-    const reactions = [reactionTo(error, handlerRan), ...threw.filter(({ spoiled }) => !spoiled).map((each) => reactionTo(each.error, true))]
+    const reactions = [
+      reactionTo(error, handlerRan),
+      ...threw.filter(({ spoiled }) => !spoiled).map((each) => reactionTo(each.error, true)),
+    ]
     const first = (['fenced', 'unavailable', 'conflict'] as const).find((reaction) => reactions.includes(reaction))
     return first ?? reactions[0] ?? 'failed'
   }

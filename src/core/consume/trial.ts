@@ -34,6 +34,9 @@ export interface Trial<Tx> {
   refused: boolean
 }
 
-export function newTrial<Tx>(plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'attempts' | 'failed' | 'signal'>, form = keptForms[0]): Trial<Tx> {
+export function newTrial<Tx>(
+  plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'attempts' | 'failed' | 'signal'>,
+  form = keptForms[0],
+): Trial<Tx> {
   return { ...plan, form, threw: [], txs: [], interleaved: false, handlerRan: false, refused: false }
 }

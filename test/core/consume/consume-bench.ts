@@ -61,8 +61,22 @@ export class ConsumeBench {
   async publish(key: string, note = ''): Promise<number> {
     this.#publisher ??= await this.#startPublisher()
     const version = await publishNext(this.#publisher, 't', key, { note })
-    await until('an empty outbox', async () => (await this.query('select from trunkline.outbox')).length === 0)
+    await this.relayed()
     return version
+  }
+
+  /** Publishes the next message of each key, in this order, and sees all of them into the topic. */
+  async publishAll(keys: readonly (string | readonly [key: string, note: string])[]): Promise<void> {
+    this.#publisher ??= await this.#startPublisher()
+    for (const each of keys) {
+      const [key, note] = typeof each === 'string' ? [each, ''] : each
+      await publishNext(this.#publisher, 't', key, { note })
+    }
+    await this.relayed()
+  }
+
+  async relayed(): Promise<void> {
+    await until('an empty outbox', async () => (await this.query('select from trunkline.outbox')).length === 0)
   }
 
   /** Writes bytes that no backbone wrote. */

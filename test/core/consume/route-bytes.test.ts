@@ -5,14 +5,12 @@ import { routeRecord } from '../../../src/core/consume/route.ts'
 import type { Subscription } from '../../../src/core/consume/subscription.ts'
 import { encodePayload } from '../../../src/core/contract/codec.ts'
 import { countedOn } from '../../kit/contracts.ts'
+import { anyPolicy } from '../../kit/policy.ts'
 
 const Counted = countedOn('t')
 const place = { topic: 't', partition: 0 }
 const subscriptions = new Map<string, Subscription<object>>([
-  [
-    'test.Counted',
-    { contract: Counted, handler: async () => undefined, policy: { inlineRetries: 0, timeoutMs: 1_000, checksRules: false } },
-  ],
+  ['test.Counted', { contract: Counted, handler: async () => undefined, policy: anyPolicy }],
 ])
 const envelope: HeaderPair[] = [
   ['ce_specversion', Buffer.from('1.0')],

@@ -8,6 +8,7 @@ import { WriterSchemas } from '../../../src/core/contract/writer-schemas.ts'
 import { registryPrefix } from '../../../src/core/envelope/framing.ts'
 import { systemClock } from '../../../src/foundation/clock.ts'
 import { inboxId } from '../../../src/foundation/ids.ts'
+import { anyPolicy } from '../../kit/policy.ts'
 
 const place = { topic: 'orders', partition: 3 }
 const schemas = [
@@ -47,7 +48,7 @@ async function routerFor(order: AnyContract, registered: readonly unknown[], ask
 }
 
 function routerWithout(order: AnyContract): Router<object> {
-  const policy = { inlineRetries: 0, timeoutMs: 1_000, checksRules: false }
+  const policy = anyPolicy
   return { subscriptions: new Map([['shop.Order', { contract: order, handler: async () => undefined, policy }]]) }
 }
 

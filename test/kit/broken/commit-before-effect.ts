@@ -6,6 +6,8 @@ export function commitBeforeEffect(real: PositionStore<Transaction>, database: D
   return {
     take: (place, start) => real.take(place, start),
     reset: (place, epoch, start) => real.reset(place, epoch, start),
+    holds: (tx, place, epoch) => real.holds(tx, place, epoch),
+    follow: (place, epoch, from, to) => real.follow(place, epoch, from, to),
     advance: (_tx, place, epoch, from, to) => database.transaction((own) => real.advance(own, place, epoch, from, to)),
   }
 }

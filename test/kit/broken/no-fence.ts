@@ -6,6 +6,8 @@ export function noFence(real: PositionStore<Transaction>, database: Database<Tra
   return {
     take: (place, start) => real.take(place, start),
     reset: (place, epoch, start) => real.reset(place, epoch, start),
+    holds: (tx, place, epoch) => real.holds(tx, place, epoch),
+    follow: (place, epoch, from, to) => real.follow(place, epoch, from, to),
     advance: async (tx, { group, topic, partition }, _epoch, _from, to) => {
       await database.queryable(tx).query(setSql, [group, topic, partition, to])
       return true
