@@ -23,6 +23,11 @@ export interface DiagnosticCatalogue {
   'relay.unknown': { readonly topic: string; readonly partition: number; readonly reason: string }
   'relay.refused': { readonly topic: string; readonly partition: number; readonly scope: string; readonly reason: string }
   'relay.database_lost': { readonly reason: string }
+  'relay.held': { readonly topic: string; readonly id: string; readonly reason: string }
+  'relay.released': { readonly topic: string; readonly id: string; readonly act: 'redrive' | 'discard' }
+  'relay.due': { readonly messages: number }
+  'relay.overlooked': { readonly id: string; readonly topic: string }
+  'relay.polling_only': { readonly reason: string }
 
   'producer.replaced': { readonly reason: string }
 

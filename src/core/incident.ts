@@ -4,6 +4,8 @@ export type IncidentKind =
   | 'topic_partitions_grew'
   | 'topic_partitions_shrank'
   | 'message_refused'
+  | 'topic_refused'
+  | 'row_overlooked'
   | 'type_unhandled'
   | 'position_below_log_start'
   | 'position_above_log_end'

@@ -1,42 +1,164 @@
 import { endsWithin } from '../../foundation/service.ts'
-import type { Blocked, PendingRow } from './outbox-store.ts'
+import type { Deferral } from './deferral.ts'
+import type { HeldKeys } from './held-keys.ts'
+import type { InFlight } from './in-flight.ts'
+import { lowest } from './lowest.ts'
+import type { PendingRow, Section } from './outbox-store.ts'
 import { type LaneEvents, type LaneOptions, type LaneParts, RelayLane } from './relay-lane.ts'
+import type { Route, TopicRoutes } from './topic-routes.ts'
 
-/** The lanes of a term, one per partition that has had a message. */
+export interface LanesParts extends LaneParts {
+  readonly routes: TopicRoutes
+  readonly held: HeldKeys
+  readonly inFlight: InFlight
+}
+
+/** What was left in the table and can be read now. */
+export interface CatchUp {
+  readonly only: readonly Section[]
+  readonly without: readonly Section[]
+  /** Where the lowest of it begins. */
+  readonly from: bigint
+  /** It was not read after all: it waits as before. */
+  readonly giveUp: () => void
+  /** It was read, and its rows were handed out; what is above this number waits on, where there may be such. */
+  readonly done: (readTo: bigint | undefined) => void
+}
+
+/** A topic or a lane that is being caught up with, and where that began. */
+interface Reading {
+  readonly section: Section
+  readonly deferral: Deferral
+  readonly from: bigint
+}
+
+/** The lanes of a term, one per partition that has had a message, and what each topic and lane has left in the table. */
 export class Lanes {
-  readonly #parts: LaneParts
+  readonly #parts: LanesParts
   readonly #options: LaneOptions
   readonly #events: LaneEvents
-  readonly #lanes = new Map<string, RelayLane>()
-  #pass = 0
+  readonly #lanes = new Map<Route, Map<number, RelayLane>>()
+  #reading: readonly Reading[] = []
 
-  constructor(parts: LaneParts, options: LaneOptions, events: LaneEvents) {
+  constructor(parts: LanesParts, options: LaneOptions, events: LaneEvents) {
     this.#parts = parts
     this.#options = options
     this.#events = events
   }
 
-  /** Starts a read of the outbox. @returns the partitions that take nothing now, so their rows need not be read */
-  beginPass(): { blocked: Blocked[] } {
-    this.#pass++
-    const closed = [...this.#lanes.values()].filter((lane) => lane.closed)
-    return { blocked: closed.map((lane) => ({ topic: lane.topic, partition: lane.partition, partitions: lane.partitions })) }
+  /** Hands rows to their lanes. @returns how many were taken; the others stay in the table, and it is remembered where */
+  take(rows: readonly PendingRow[]): number {
+    const { held, inFlight, routes } = this.#parts
+    let taken = 0
+    let route: Route | undefined
+    for (const row of rows) {
+      if (held.has(row)) continue
+      if (route?.topic !== row.topic) route = routes.of(row.topic)
+      if (route.partitions === undefined || route.deferral.from !== undefined) {
+        route.deferral.leave(row.seq)
+        continue
+      }
+      if (!this.#laneOf(route, row.keyHash % route.partitions, route.partitions).offer(row)) continue
+      inFlight.add(row)
+      taken++
+    }
+    return taken
   }
 
-  /** @returns whether its lane took the row; if not, the row stays in the table for a later pass */
-  offer(row: PendingRow, partitions: number): boolean {
-    const partition = row.keyHash % partitions
-    const name = `${row.topic}/${partition}`
-    let lane = this.#lanes.get(name)
-    if (lane === undefined) {
-      lane = new RelayLane({ topic: row.topic, partition, partitions }, this.#parts, this.#options, this.#events, () => this.#pass)
-      this.#lanes.set(name, lane)
+  /**
+   * For a pass that begins above `mark`: which topics and lanes take nothing.
+   *
+   * Their rows of that pass count as left, although nobody looks at them.
+   */
+  closed(mark: bigint): Section[] {
+    const found: Section[] = []
+    for (const route of this.#parts.routes.all()) {
+      if (route.partitions === undefined) route.deferral.leave(mark + 1n)
+      if (route.deferral.from !== undefined) found.push(wholeOf(route))
     }
-    return lane.offer(row)
+    for (const lane of this.#all()) {
+      if (!lane.open) lane.deferral.leave(mark + 1n)
+      if (lane.deferral.from !== undefined) found.push(lane)
+    }
+    return found
+  }
+
+  /** What has left rows in the table. */
+  behind(): Section[] {
+    const left = [...this.#places()].filter(({ deferral }) => deferral.from !== undefined)
+    return [...left, ...this.#reading].map(({ section }) => section)
+  }
+
+  /** @returns `undefined` when nothing was left, or nothing of it can be taken now */
+  catchUp(): CatchUp | undefined {
+    const left = [...this.#places()].filter(({ deferral }) => deferral.from !== undefined)
+    const ready = left.filter(({ ready }) => ready)
+    const reading = ready.map(({ section, deferral }) => ({ section, deferral, from: deferral.take() ?? 0n }))
+    if (reading.length === 0) return undefined
+    this.#reading = reading
+    return {
+      only: reading.map(({ section }) => section),
+      without: left.filter(({ ready }) => !ready).map(({ section }) => section),
+      from: lowest(reading.map(({ from }) => from)) ?? 0n,
+      giveUp: () => {
+        this.#reading = []
+        for (const { deferral, from } of reading) deferral.leave(from)
+      },
+      done: (readTo) => {
+        this.#reading = []
+        if (readTo === undefined) return
+        for (const { deferral, from } of reading) deferral.leave(from > readTo ? from : readTo + 1n)
+      },
+    }
+  }
+
+  /** The rows of a lane, or of its topic where that must wait, are to be read from this number on. */
+  readAgain(topic: string, keyHash: number, from: bigint): void {
+    const route = this.#parts.routes.of(topic)
+    if (route.partitions === undefined) route.deferral.leave(from)
+    else this.#laneOf(route, keyHash % route.partitions, route.partitions).deferral.leave(from)
+  }
+
+  /** No row that was left in the table is below it. */
+  get lowestLeft(): bigint | undefined {
+    const left = [...this.#places()].map(({ deferral }) => deferral.from)
+    return lowest([...left, ...this.#reading.map(({ from }) => from)])
   }
 
   /** Sends no new batch and waits for those on their way. */
   async stop(deadlineMs: number): Promise<void> {
-    await endsWithin(Promise.all([...this.#lanes.values()].map((lane) => lane.stop())), deadlineMs)
+    await endsWithin(Promise.all([...this.#all()].map((lane) => lane.stop())), deadlineMs)
   }
+
+  #laneOf(route: Route, partition: number, partitions: number): RelayLane {
+    let lanes = this.#lanes.get(route)
+    if (lanes === undefined) {
+      lanes = new Map()
+      this.#lanes.set(route, lanes)
+    }
+    let lane = lanes.get(partition)
+    if (lane === undefined) {
+      lane = new RelayLane({ topic: route.topic, partition, partitions }, this.#parts, this.#options, this.#events)
+      lanes.set(partition, lane)
+    }
+    return lane
+  }
+
+  *#places(): Generator<{ section: Section; deferral: Deferral; ready: boolean }> {
+    for (const route of this.#parts.routes.all()) {
+      yield { section: wholeOf(route), deferral: route.deferral, ready: route.partitions !== undefined }
+    }
+    for (const [route, lanes] of this.#lanes) {
+      for (const lane of lanes.values())
+        yield { section: lane, deferral: lane.deferral, ready: route.partitions !== undefined && lane.hungry }
+    }
+  }
+
+  *#all(): Generator<RelayLane> {
+    for (const lanes of this.#lanes.values()) yield* lanes.values()
+  }
+}
+
+function wholeOf({ topic }: Route): Section {
+  return { topic, partition: undefined, partitions: 1 }
 }

@@ -13,14 +13,19 @@ export interface OutboxRow {
   readonly bucket: number
 }
 
-export interface PendingRow extends OutboxRow {
+/** A message for later. */
+export interface ScheduledRow extends OutboxRow {
+  readonly notBefore: Date
+}
+
+export interface PendingRow extends Omit<OutboxRow, 'bucket'> {
   readonly seq: bigint
   /** Milliseconds since the epoch, of the insert. */
   readonly createdAtMs: number
 }
 
 /** What a row counts for in limits of bytes: Kafka adds a few bytes a record and a header; 64 covers them. */
-export function sizeOf(row: OutboxRow): number {
+export function sizeOf(row: Pick<OutboxRow, 'key' | 'value' | 'headers'>): number {
   return (row.key?.length ?? 0) + (row.value?.length ?? 0) + row.headers.length + 64
 }
 
@@ -30,8 +35,8 @@ export interface Term {
   readonly epoch: bigint
 }
 
-/** A partition, or a whole topic, that must wait; its rows stay in the table. */
-export interface Blocked {
+/** A topic, or one partition of it. */
+export interface Section {
   readonly topic: string
   /** `undefined`: the whole topic. */
   readonly partition: number | undefined
@@ -39,13 +44,57 @@ export interface Blocked {
   readonly partitions: number
 }
 
+/** One read of the outbox: which rows it may show. */
 export interface Pass {
+  /** Rows above this number … */
+  readonly after: bigint
+  /** … and up to this one: what a pass costs stays bounded, however many rows it has to leave out. */
+  readonly upTo: bigint
   readonly limit: number
   /** Of keys, values and headers together; the first row comes whatever its size. */
   readonly bytesMax: number
   /** Rows that were read and are not yet known to be gone. */
   readonly inFlight: readonly bigint[]
-  readonly blocked: readonly Blocked[]
+  /** Only rows of these; `undefined`: of all. */
+  readonly only: readonly Section[] | undefined
+  readonly without: readonly Section[]
+  /** Keys that are held; a row without a key is left out by `inFlight`. */
+  readonly held: readonly { readonly topic: string; readonly key: Buffer }[]
+  /** Transactions that the reader assumes to be running still. */
+  readonly assumedRunning: readonly bigint[]
+  /** Name the running transactions below this number. */
+  readonly namesRunningBelow: bigint | undefined
+}
+
+/** What a pass saw, all of it in one snapshot. */
+export interface PassResult {
+  /** In `seq` order. */
+  readonly rows: readonly PendingRow[]
+  /** Whether the limits cut the rows short; if not, they are all there are up to `upTo`. */
+  readonly limited: boolean
+  /** The last number that anybody took. Read in the same statement, so no row of the snapshot is above it. */
+  readonly lastNumber: bigint
+  /** Every transaction below is decided: what it wrote is in the snapshot, or never will be. */
+  readonly oldestRunning: bigint
+  /** Whether every transaction of `assumedRunning` still runs. */
+  readonly assumptionHolds: boolean
+  /** The running transactions below `namesRunningBelow`. */
+  readonly running: readonly bigint[]
+}
+
+/** A key whose first message Kafka refused; `key: null`: a message that holds up nobody but itself. */
+export interface Hold {
+  readonly topic: string
+  readonly key: Buffer | null
+  readonly headSeq: bigint
+  readonly headId: string
+  readonly reasonCode: string
+  readonly reason: string
+}
+
+export interface StoredHold extends Hold {
+  /** What a person asked for. */
+  readonly request: 'redrive' | 'discard' | undefined
 }
 
 /** The write side of the outbox, inside somebody's transaction. */
@@ -57,50 +106,74 @@ export interface OutboxAppender<Tx> {
    * @throws TransientError the database is unreachable; the transaction is lost
    */
   append(tx: Tx, rows: readonly OutboxRow[]): Promise<string>
+
+  /** Keeps rows for later; each gets its place in the outbox when it is due. @returns, @throws as `append` */
+  schedule(tx: Tx, rows: readonly ScheduledRow[]): Promise<string>
 }
 
 /**
  * The relay's side of the outbox: a row that is present is a message that is not yet published.
  *
  * There is one owner at a time, by a lease on the database's clock. Every read tells in its own snapshot
- * whether the lease is still mine, every write locks it.
+ * whether the lease is still mine, every write locks it and is one statement. What comes back `undefined`,
+ * or `false`, means that the term is over, and that nothing was done.
  */
 export interface OutboxStore {
   /** Takes the lease if nobody else holds it; an owner's new term ends its former one. @returns the new term; `undefined` while somebody else is in office */
   acquire(owner: string, leaseMs: number): Promise<Term | undefined>
 
-  /** @returns whether the term still stands */
-  renew(term: Term, leaseMs: number): Promise<boolean>
+  /** @param floor no row up to this number is left; kept for whoever asks how much waits. @returns whether the term still stands */
+  renew(term: Term, leaseMs: number, floor: bigint): Promise<boolean>
 
-  /** Ends the term now, so that a successor need not wait for the lease to run out. */
+  /** Ends the term now, so that a successor need not wait for the lease to run out, and tells the stand-bys. */
   release(term: Term): Promise<void>
 
-  /**
-   * Reads the lowest rows that are neither in flight nor blocked, in `seq` order.
-   *
-   * @returns the rows, empty when there are none; `undefined` when the term is over
-   */
-  fetchPending(term: Term, pass: Pass): Promise<readonly PendingRow[] | undefined>
+  /** Reads the lowest rows that the pass may show. */
+  fetchPending(term: Term, pass: Pass): Promise<PassResult | undefined>
 
   /**
-   * Deletes rows that Kafka acknowledged, by `seq` and `id`.
+   * Deletes rows that Kafka acknowledged, by `seq` and `id`. A crash of the server may take it back; then they are sent again.
    *
-   * @returns whether the term still stood; if not, nothing was deleted
+   * @returns the number of the transaction that deleted them
    */
-  remove(term: Term, rows: readonly PendingRow[]): Promise<boolean>
+  remove(term: Term, rows: readonly PendingRow[]): Promise<bigint | undefined>
 
-  /** @returns the partition count with which the topic's keys are hashed; `undefined` when nobody stored one */
-  partitionsOf(topic: string): Promise<number | undefined>
+  /** @returns the number of a transaction that began after this was called */
+  newTransactionId(): Promise<bigint>
 
-  /** Stores the count unless one is stored. @returns the stored count */
-  storePartitions(topic: string, partitions: number): Promise<number>
+  /** The keys that are held, and what people ask to be done with them. */
+  holds(term: Term): Promise<readonly StoredHold[] | undefined>
+
+  /** Remembers that a key is held; a key that is held already stays as it is. */
+  hold(term: Term, hold: Hold): Promise<boolean>
+
+  /** Forgets a hold. With `discard` its first message moves out of the outbox, whole, in the same statement. */
+  unhold(term: Term, hold: StoredHold, act: 'redrive' | 'discard'): Promise<boolean>
+
+  /** Moves messages that are due into the outbox, at most `limit`. @returns how many; and in how many milliseconds the next one is due, where there is one */
+  moveDue(term: Term, limit: number): Promise<{ readonly moved: number; readonly nextInMs: number | undefined } | undefined>
+
+  /** The partition count with which the topic's keys are hashed. Where none is stored, `actual` is. */
+  partitionsOf(term: Term, topic: string, actual: number): Promise<number | undefined>
+
+  /** Whether calls from other processes reach this one: behind a transaction pooler they do not. Answers within two seconds. */
+  hears(): Promise<boolean>
 
   /** Closes this term's own connections. */
   close(): Promise<void>
 }
 
+export interface OutboxStoreEvents {
+  /** A connection broke by itself; called once or more. */
+  readonly onLost: (reason: Error) => void
+  /** Somebody published. */
+  readonly onCalled: () => void
+  /** The owner left office. */
+  readonly onVacant: () => void
+}
+
 /** Opens the relay's own connections; whoever loses one opens anew and starts from the lowest row. */
 export interface OutboxStoreFactory {
-  /** `onLost` is called once when a connection breaks by itself. @throws TransientError the database is unreachable */
-  open(onLost: (reason: Error) => void): Promise<OutboxStore>
+  /** @throws TransientError the database is unreachable */
+  open(events: OutboxStoreEvents): Promise<OutboxStore>
 }

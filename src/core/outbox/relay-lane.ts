@@ -1,37 +1,37 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
+import { isTrunklineError, TransientError, type TrunklineError } from '../../foundation/errors.ts'
 import { unpackHeaders } from '../broker/header-bytes.ts'
-import type { AppendOutcome, LogProducer, LogRecord } from '../broker/log-producer.ts'
+import type { LogProducer, LogRecord } from '../broker/log-producer.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
-import type { Incident, IncidentLog } from '../incident.ts'
+import { Deferral } from './deferral.ts'
+import type { HeldKeys } from './held-keys.ts'
 import { type PendingRow, sizeOf } from './outbox-store.ts'
-import type { TopicRoutes } from './topic-routes.ts'
-import type { WakeUp } from './wake-up.ts'
 
 export interface LaneParts {
   readonly producer: LogProducer
-  readonly routes: TopicRoutes
-  readonly incidents: IncidentLog
+  readonly held: HeldKeys
   readonly diagnostics: BackboneDiagnostics
   readonly clock: Clock
-  readonly wakeUp: WakeUp
 }
 
 export interface LaneOptions {
   readonly batchSize: number
   readonly batchBytes: number
   readonly laneSize: number
-  readonly retryMax: number
 }
-
-type Refused = Extract<AppendOutcome, { status: 'refused' }>
 
 export interface LaneEvents {
   /** Kafka has them. */
   onAcked(rows: readonly PendingRow[]): void
   /** They were not sent; they are still in the table. */
-  onDropped(rows: readonly PendingRow[]): void
+  onLeft(rows: readonly PendingRow[]): void
+  /** The topic as a whole is refused; it waits. */
+  onTopicRefused(topic: string, reason: TrunklineError): void
+  /** Kafka does not take this row, alone. @returns whether its key is held now; if not, its topic waits */
+  onRowRefused(row: PendingRow, reason: TrunklineError): boolean
+  /** It takes rows again, and some were left in the table. */
+  onRoom(): void
   /** The lane cannot go on. */
   onFailed(error: unknown): void
 }
@@ -41,132 +41,174 @@ export class RelayLane {
   readonly topic: string
   readonly partition: number
   readonly partitions: number
+  readonly deferral = new Deferral()
   readonly #parts: LaneParts
   readonly #options: LaneOptions
   readonly #events: LaneEvents
-  readonly #currentPass: () => number
   readonly #stopped = new AbortController()
   #queue: PendingRow[] = []
   #sending: Promise<void> | undefined
-  #waitingUntil = 0
-  #refusals = 0
-  /** Whether an incident tells of the refusals that this lane has had since the last acknowledgement. */
-  #told = false
-  /** Rows of an earlier pass are not taken: they would overtake rows that this lane has left in the table. */
-  #takesFromPass = 0
 
-  constructor(
-    place: { topic: string; partition: number; partitions: number },
-    parts: LaneParts,
-    options: LaneOptions,
-    events: LaneEvents,
-    currentPass: () => number,
-  ) {
+  constructor(place: { topic: string; partition: number; partitions: number }, parts: LaneParts, options: LaneOptions, events: LaneEvents) {
     this.topic = place.topic
     this.partition = place.partition
     this.partitions = place.partitions
     this.#parts = parts
     this.#options = options
     this.#events = events
-    this.#currentPass = currentPass
   }
 
-  /** Whether it takes nothing now: full, waiting after a refusal, or stopped. */
-  get closed(): boolean {
-    const waiting = this.#parts.clock.monotonic() < this.#waitingUntil
-    return waiting || this.#stopped.signal.aborted || this.#queue.length >= this.#options.laneSize
+  /** Whether it takes a row now. */
+  get open(): boolean {
+    return !this.#stopped.signal.aborted && this.#queue.length < this.#options.laneSize
   }
 
+  /** Whether it is worth a read of what it left in the table: not for every row that leaves. */
+  get hungry(): boolean {
+    return !this.#stopped.signal.aborted && this.#queue.length * 2 <= this.#options.laneSize
+  }
+
+  /** @returns whether the lane took the row; if not, it stays in the table */
   offer(row: PendingRow): boolean {
-    if (this.closed || this.#currentPass() < this.#takesFromPass) {
-      this.#leaveRestInTable()
+    if (this.deferral.from !== undefined || !this.open) {
+      this.deferral.leave(row.seq)
       return false
     }
     this.#queue.push(row)
-    this.#sending ??= this.#send().catch((error: unknown) => this.#events.onFailed(error))
+    this.#sending ??= this.#run().catch((error: unknown) => this.#events.onFailed(error))
     return true
   }
 
+  /** Sends no new batch, and waits for the one on its way. */
   async stop(): Promise<void> {
     this.#stopped.abort()
     await this.#sending
   }
 
-  #leaveRestInTable(): void {
-    this.#takesFromPass = this.#currentPass() + 1
-  }
-
-  async #send(): Promise<void> {
+  async #run(): Promise<void> {
     // The rows of one pass come in one go: let them gather into one batch.
     await Promise.resolve()
     while (this.#queue.length > 0 && !this.#stopped.signal.aborted) {
-      const wasFull = this.#queue.length >= this.#options.laneSize
-      const batch = this.#nextBatch()
-      const delivered = await this.#deliver(batch)
-      if (!delivered) break
-      this.#events.onAcked(batch)
-      if (wasFull) this.#parts.wakeUp.wake()
+      const settled = await this.#settle(this.#nextBatch())
+      if (!settled) break
+      if (this.deferral.from !== undefined && this.hungry) this.#events.onRoom()
     }
+    if (this.#queue.length > 0) this.#leave(this.#queue.splice(0))
     this.#sending = undefined
   }
 
-  /** Sends the same batch until its fate is known. @returns whether Kafka has it */
-  async #deliver(batch: readonly PendingRow[]): Promise<boolean> {
-    const { producer, diagnostics, clock } = this.#parts
-    const place = { topic: this.topic, partition: this.partition }
-    const records = toRecords(batch)
-    if (!Array.isArray(records)) {
-      diagnostics.emit('relay.refused', { ...place, scope: 'record', reason: records.reason })
-      await this.#refuse(batch, 'record', unreadable(this, records.row, records.reason))
+  /** Sends rows until the fate of each is known. @returns whether the lane may go on; if not, what is left of them is back in the table */
+  async #settle(batch: readonly PendingRow[]): Promise<boolean> {
+    const { rows, records, rest } = this.#readable(batch)
+    if (!(await this.#send(rows, records))) {
+      this.#leave(rest)
       return false
     }
+    this.#leave(rest)
+    return rest.length === 0
+  }
+
+  async #send(rows: readonly PendingRow[], records: readonly LogRecord[]): Promise<boolean> {
+    if (records.length === 0) return true
+    const refusal = await this.#append(records)
+    if (refusal === undefined) {
+      this.#events.onAcked(rows)
+      return true
+    }
+    if (refusal.scope === 'record') return await this.#settleRefused(rows, refusal.reason)
+    if (refusal.scope === 'topic') this.#events.onTopicRefused(this.topic, refusal.reason)
+    this.#leave(rows)
+    return false
+  }
+
+  /** Kafka refuses a batch as a whole: by halves it is found out which row is meant. The left half is decided before the right. */
+  async #settleRefused(rows: readonly PendingRow[], reason: TrunklineError): Promise<boolean> {
+    const [row] = rows
+    if (row === undefined) return true
+    if (rows.length === 1) return this.#refuse(row, reason)
+    const middle = rows.length >> 1
+    const right = rows.slice(middle)
+    if (await this.#settle(rows.slice(0, middle))) return await this.#settle(right)
+    this.#leave(right)
+    return false
+  }
+
+  #refuse(row: PendingRow, reason: TrunklineError): boolean {
+    if (!this.#events.onRowRefused(row, reason)) {
+      this.#leave([row])
+      return false
+    }
+    this.#events.onLeft([row])
+    return true
+  }
+
+  /**
+   * Appends one batch until its fate is known.
+   *
+   * @returns `undefined` when Kafka has it; otherwise who refused it. A lane that was stopped gives up as if the cluster had refused it
+   */
+  async #append(records: readonly LogRecord[]): Promise<{ scope: 'record' | 'topic' | 'stopped'; reason: TrunklineError } | undefined> {
+    const { producer, diagnostics, clock } = this.#parts
+    const place = { topic: this.topic, partition: this.partition }
     for (let attempt = 1; !this.#stopped.signal.aborted; attempt++) {
-      diagnostics.emit('relay.sending', { ...place, messages: batch.length })
+      diagnostics.emit('relay.sending', { ...place, messages: records.length })
       const outcome = await producer.append(place, records)
       switch (outcome.status) {
         case 'acked':
-          diagnostics.emit('relay.acked', { ...place, messages: batch.length })
-          this.#refusals = 0
-          this.#told = false
-          return true
+          diagnostics.emit('relay.acked', { ...place, messages: records.length })
+          return undefined
         case 'unknown':
           // It may be in the log. Nothing else of this partition may go before the same batch went again.
           diagnostics.emit('relay.unknown', { ...place, reason: outcome.reason.message })
           break
         case 'refused':
           diagnostics.emit('relay.refused', { ...place, scope: outcome.scope, reason: outcome.reason.message })
-          if (outcome.scope !== 'cluster') {
-            await this.#refuse(batch, outcome.scope, refusal(this, batch, outcome))
-            return false
-          }
+          if (outcome.scope !== 'cluster') return { scope: outcome.scope, reason: outcome.reason }
       }
       await clock.sleep(backoffMs(attempt, { minMs: 20, maxMs: 2_000 }), this.#stopped.signal)
     }
-    return false
+    return { scope: 'stopped', reason: new TransientError('STOPPED', 'The relay was stopped; what it was about to send is in the outbox.') }
   }
 
-  /** Everything of this lane goes back to the table and waits there; neighbours flow. */
-  async #refuse(batch: readonly PendingRow[], scope: 'record' | 'topic', incident: Incident): Promise<void> {
-    const { clock, routes } = this.#parts
-    this.#refusals++
-    const pauseMs = backoffMs(this.#refusals, { minMs: 500, maxMs: this.#options.retryMax })
-    this.#waitingUntil = clock.monotonic() + pauseMs
-    if (scope === 'topic') routes.refuse(this.topic, incident.message)
-    if (!this.#told) this.#told = await this.#tell(scope, incident)
-    this.#leaveRestInTable()
-    this.#events.onDropped([...batch, ...this.#queue])
-    this.#queue = []
-    void clock.sleep(pauseMs, this.#stopped.signal).then(() => this.#parts.wakeUp.wake())
+  /**
+   * What can be sent of a batch. Rows of held keys wait in the table; a row that cannot be read holds its key.
+   *
+   * @returns `rest`: the rows from the first one on that must wait and could not be held
+   */
+  #readable(batch: readonly PendingRow[]): { rows: PendingRow[]; records: LogRecord[]; rest: readonly PendingRow[] } {
+    const rows: PendingRow[] = []
+    const records: LogRecord[] = []
+    for (const [index, row] of batch.entries()) {
+      if (this.#parts.held.has(row)) {
+        this.#events.onLeft([row])
+        continue
+      }
+      const record = this.#toRecord(row)
+      if (record === undefined && !this.#parts.held.has(row)) return { rows, records, rest: batch.slice(index) }
+      if (record === undefined) continue
+      rows.push(row)
+      records.push(record)
+    }
+    return { rows, records, rest: [] }
   }
 
-  /** The lanes of a topic tell together. @returns whether it is recorded; if not, the next refusal tries again */
-  async #tell(scope: 'record' | 'topic', incident: Incident): Promise<boolean> {
-    const { routes, incidents } = this.#parts
-    const recording = scope === 'topic' ? routes.report(incident) : incidents.record(incident)
-    return recording.then(
-      () => true,
-      () => false,
-    )
+  /** @returns `undefined` when the row cannot be read; its key is held by that, or its topic waits */
+  #toRecord(row: PendingRow): LogRecord | undefined {
+    try {
+      return { key: row.key, value: row.value, headers: unpackHeaders(row.headers), timestampMs: row.createdAtMs }
+    } catch (error) {
+      if (!isTrunklineError(error, 'HEADERS_CORRUPT')) throw error
+      const place = { topic: this.topic, partition: this.partition }
+      this.#parts.diagnostics.emit('relay.refused', { ...place, scope: 'record', reason: error.message })
+      if (this.#events.onRowRefused(row, error)) this.#events.onLeft([row])
+      return undefined
+    }
+  }
+
+  /** They wait in the table, and the lane takes none above them until they were read again. */
+  #leave(rows: readonly PendingRow[]): void {
+    for (const { seq } of rows) this.deferral.leave(seq)
+    this.#events.onLeft(rows)
   }
 
   #nextBatch(): PendingRow[] {
@@ -178,40 +220,5 @@ export class RelayLane {
       count++
     }
     return this.#queue.splice(0, count)
-  }
-}
-
-/** @returns the first row that cannot be read, where there is one */
-function toRecords(batch: readonly PendingRow[]): LogRecord[] | { row: PendingRow; reason: string } {
-  const records: LogRecord[] = []
-  for (const row of batch) {
-    try {
-      records.push({ key: row.key, value: row.value, headers: unpackHeaders(row.headers), timestampMs: row.createdAtMs })
-    } catch (error) {
-      if (!isTrunklineError(error, 'HEADERS_CORRUPT')) throw error
-      return { row, reason: messageOf(error) }
-    }
-  }
-  return records
-}
-
-function refusal(lane: RelayLane, batch: readonly PendingRow[], { scope, reason }: Refused): Incident {
-  const place = `${lane.topic}/${lane.partition}`
-  const what = scope === 'topic' ? 'topic' : 'partition'
-  return {
-    kind: 'message_refused',
-    subject: scope === 'topic' ? lane.topic : place,
-    message: `Kafka refused a batch of ${batch.length} for ${place}: ${reason.message}. The ${what}'s messages wait in the outbox and are tried again; others flow.`,
-    details: { topic: lane.topic, partition: lane.partition, firstId: batch[0]?.id ?? null, messages: batch.length },
-  }
-}
-
-function unreadable(lane: RelayLane, row: PendingRow, reason: string): Incident {
-  const place = `${lane.topic}/${lane.partition}`
-  return {
-    kind: 'message_refused',
-    subject: place,
-    message: `Message ${row.id} for ${place} cannot be sent: ${reason} The partition's messages wait in the outbox until then; others flow.`,
-    details: { topic: lane.topic, partition: lane.partition, firstId: row.id, messages: 1 },
   }
 }

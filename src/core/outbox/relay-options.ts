@@ -24,6 +24,8 @@ export const relayOptions = z.strictObject({
   idleDelay: duration({ min: '2ms', max: '1m' }).prefault('100ms'),
   /** How long an owner that does not answer stays in office. Default '10s'. */
   lease: duration({ min: '1s', max: '5m' }).prefault('10s'),
+  /** Keys of one topic that may be held, 1–1 000. Default 100; the next refusal makes the whole topic wait, and be tried again. */
+  heldKeysMax: z.int().min(1).max(1_000).default(100),
   /** Longest pause before a refused or missing topic is tried again. Default '30s'. */
   retryMax: duration({ min: '100ms', max: '10m' }).prefault('30s'),
 })

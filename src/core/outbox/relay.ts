@@ -2,7 +2,7 @@ import { backoffMs } from '../../foundation/backoff.ts'
 import { messageOf } from '../../foundation/errors.ts'
 import { newToken } from '../../foundation/ids.ts'
 import { endsWithin, Loop, type Service } from '../../foundation/service.ts'
-import type { OutboxStore, Term } from './outbox-store.ts'
+import type { OutboxStore, OutboxStoreEvents, Term } from './outbox-store.ts'
 import type { RelayParts, RelaySettings } from './relay-options.ts'
 import { RelayTerm } from './relay-term.ts'
 import { unlessAborted } from './unless-aborted.ts'
@@ -21,7 +21,9 @@ export class Relay implements Service {
   readonly #options: RelaySettings
   readonly #owner = newToken()
   readonly #wakeUp = new WakeUp()
+  readonly #vacant = new WakeUp()
   readonly #loop: Loop
+  #toldPolling = false
   #state: 'stopped' | 'standing by' | 'in office' | 'without database' = 'stopped'
 
   constructor(parts: RelayParts, settings: RelaySettings) {
@@ -72,9 +74,13 @@ export class Relay implements Service {
   /** One set of connections: stands by until it is in office, and stays there until the term ends. */
   async #serve(signal: AbortSignal): Promise<void> {
     const lost = new AbortController()
-    const store = await this.#open((reason) => lost.abort(reason), signal)
+    const store = await this.#open(
+      { onLost: (reason) => lost.abort(reason), onCalled: () => this.wake(), onVacant: () => this.#vacant.wake() },
+      signal,
+    )
     if (store === undefined) return
     const either = AbortSignal.any([signal, lost.signal])
+    void this.#listen(store, either)
     try {
       const term = await this.#acquire(store, either)
       if (term !== undefined) await this.#hold(store, term, either)
@@ -85,11 +91,24 @@ export class Relay implements Service {
   }
 
   /** @returns `undefined` when the relay is stopped first; connections that are made later are closed */
-  async #open(onLost: (reason: Error) => void, signal: AbortSignal): Promise<OutboxStore | undefined> {
-    const opening = this.#parts.outboxes.open(onLost)
+  async #open(events: OutboxStoreEvents, signal: AbortSignal): Promise<OutboxStore | undefined> {
+    const opening = this.#parts.outboxes.open(events)
     const store = await unlessAborted(opening, signal)
     if (store === undefined) opening.then((late) => late.close()).catch(() => undefined)
     return store
+  }
+
+  /** Says once where only polling finds what other processes publish. */
+  async #listen(store: OutboxStore, signal: AbortSignal): Promise<void> {
+    if (this.#toldPolling) return
+    const hears = await unlessAborted(
+      store.hears().catch(() => undefined),
+      signal,
+    )
+    if (hears !== false || this.#toldPolling) return
+    this.#toldPolling = true
+    const reason = `LISTEN does not reach this process, as behind a transaction pooler. What other processes publish is found by polling, within ${this.#options.idleDelay} ms; give the relay a direct connection if that is too late.`
+    this.#parts.diagnostics.emit('relay.polling_only', { reason })
   }
 
   async #acquire(store: OutboxStore, signal: AbortSignal): Promise<Term | undefined> {
@@ -101,7 +120,8 @@ export class Relay implements Service {
       // It may have come into office just now; then it must leave it, or the next one waits for the lease.
       if (signal.aborted) return (await endsWithin(acquiring, STOP_GRACE_MS)) ? await acquiring : undefined
       this.#state = 'standing by'
-      await this.#parts.clock.sleep(Math.min(lease / 5, 1_000), signal)
+      // An owner that leaves in order calls; one that died says nothing.
+      await this.#vacant.wait(Math.min(lease / 5, 1_000), signal)
     }
     return undefined
   }

@@ -1,25 +1,38 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
+import { isTrunklineError, messageOf, StuckError } from '../../foundation/errors.ts'
 import type { LogAdmin } from '../broker/log-admin.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
-import type { Incident, IncidentLog } from '../incident.ts'
-import type { Blocked, OutboxStore } from './outbox-store.ts'
+import { Deferral } from './deferral.ts'
+import type { Episodes } from './episodes.ts'
 
 const CLUSTER_RETRY_MAX_MS = 2_000
 
 export interface TopicRoutesParts {
-  readonly store: OutboxStore
   readonly admin: LogAdmin
-  readonly incidents: IncidentLog
+  readonly episodes: Episodes
   readonly diagnostics: BackboneDiagnostics
   readonly clock: Clock
+  /** The count with which the topic's keys are hashed, `actual` where none is stored. */
+  readonly storedPartitions: (topic: string, actual: number) => Promise<number>
   /** A topic became usable. */
   readonly onChange: () => void
+  /** Somebody changed the stored count behind this owner's back: what it knows of the topic's lanes is void. */
+  readonly onRehashed: (topic: string) => void
 }
 
-interface Route {
+/** A topic, and whether it takes messages. */
+export interface Route {
+  readonly topic: string
+  /** With how many partitions its keys are hashed; `undefined` while it is being looked up or must wait. */
+  readonly partitions: number | undefined
+  readonly deferral: Deferral
+}
+
+interface OwnRoute extends Route {
   partitions: number | undefined
+  /** The count of the first lookup. */
+  hashedWith: number | undefined
   failures: number
 }
 
@@ -32,8 +45,7 @@ interface Route {
 export class TopicRoutes {
   readonly #parts: TopicRoutesParts
   readonly #retryMaxMs: number
-  readonly #routes = new Map<string, Route>()
-  readonly #reported = new Map<string, Promise<void>>()
+  readonly #routes = new Map<string, OwnRoute>()
   readonly #stopped = new AbortController()
 
   constructor(parts: TopicRoutesParts, retryMaxMs: number) {
@@ -41,103 +53,96 @@ export class TopicRoutes {
     this.#retryMaxMs = retryMaxMs
   }
 
-  /** @returns the count; `undefined` while the topic is being looked up or must wait */
-  partitionsOf(topic: string): number | undefined {
-    const route = this.#routes.get(topic)
-    if (route !== undefined) return route.partitions
-    this.#lookUp(topic, { partitions: undefined, failures: 0 })
-    return undefined
+  /** A topic that is met for the first time is looked up. */
+  of(topic: string): Route {
+    const known = this.#routes.get(topic)
+    if (known !== undefined) return known
+    const route: OwnRoute = { topic, partitions: undefined, hashedWith: undefined, deferral: new Deferral(), failures: 0 }
+    this.#routes.set(topic, route)
+    this.#lookUp(route)
+    return route
   }
 
-  /** Topics whose rows stay in the table for now. */
-  blocked(): Blocked[] {
-    const waiting = [...this.#routes].filter(([, route]) => route.partitions === undefined)
-    return waiting.map(([topic]) => ({ topic, partition: undefined, partitions: 1 }))
+  all(): Iterable<Route> {
+    return this.#routes.values()
   }
 
-  /** Kafka refused the topic as a whole: it waits, then is looked up again. */
+  /** The topic as a whole is refused: it waits, longer each time, and is then looked up again. */
   refuse(topic: string, reason: string): void {
     const route = this.#routes.get(topic)
     if (route === undefined || route.partitions === undefined) return
     route.partitions = undefined
-    this.#retryLater(topic, route, reason, this.#retryMaxMs)
+    this.#retryLater(route, reason, this.#retryMaxMs)
+  }
+
+  /** Kafka took messages of the topic: the next refusal begins with a short pause. */
+  accepted(topic: string): void {
+    const route = this.#routes.get(topic)
+    if (route === undefined || route.failures === 0) return
+    route.failures = 0
+    this.#parts.episodes.end(topic)
   }
 
   stop(): void {
     this.#stopped.abort()
   }
 
-  #lookUp(topic: string, route: Route): void {
-    this.#routes.set(topic, route)
-    this.#resolve(topic).then(
+  #lookUp(route: OwnRoute): void {
+    this.#resolve(route.topic).then(
       (partitions) => {
+        route.hashedWith ??= partitions
+        if (route.hashedWith !== partitions) return this.#parts.onRehashed(route.topic)
         route.partitions = partitions
-        route.failures = 0
         this.#parts.onChange()
       },
       // A cluster that was away is asked again soon; a topic that is missing waits for a person.
-      (error: unknown) =>
-        this.#retryLater(topic, route, messageOf(error), isTrunklineError(error) ? CLUSTER_RETRY_MAX_MS : this.#retryMaxMs),
+      (error: unknown) => this.#retryLater(route, messageOf(error), isStuck(error) ? this.#retryMaxMs : CLUSTER_RETRY_MAX_MS),
     )
   }
 
-  #retryLater(topic: string, route: Route, reason: string, maxMs: number): void {
+  #retryLater(route: OwnRoute, reason: string, maxMs: number): void {
     const { clock, diagnostics } = this.#parts
     route.failures++
-    diagnostics.emit('relay.refused', { topic, partition: -1, scope: 'topic', reason })
+    diagnostics.emit('relay.refused', { topic: route.topic, partition: -1, scope: 'topic', reason })
     const pauseMs = backoffMs(route.failures, { minMs: 250, maxMs })
     void clock.sleep(pauseMs, this.#stopped.signal).then(() => {
-      if (!this.#stopped.signal.aborted) this.#lookUp(topic, route)
+      if (!this.#stopped.signal.aborted) this.#lookUp(route)
     })
   }
 
+  /** @throws StuckError the topic is missing, or has fewer partitions than its keys were hashed with */
   async #resolve(topic: string): Promise<number> {
-    const { store, admin } = this.#parts
+    const { admin, episodes, storedPartitions } = this.#parts
     const actual = await admin.partitionsOf(topic)
-    if (actual === undefined) {
-      await this.report({
-        kind: 'topic_missing',
-        subject: topic,
-        message: `Topic "${topic}" does not exist. Its messages wait in the outbox; create the topic (trunkline dev creates it in development).`,
-        details: {},
-      })
-      throw new Error(`topic "${topic}" does not exist`)
+    if (actual === undefined) throw await this.#stuck('topic_missing', topic, missing(topic), {})
+    const stored = await storedPartitions(topic, actual)
+    if (actual < stored) throw await this.#stuck('topic_partitions_shrank', topic, shrank(topic, stored, actual), { stored, actual })
+    if (actual > stored) {
+      const message = `Topic "${topic}" has ${actual} partitions, its keys are hashed with ${stored}. Messages go on to the first ${stored}, so that order holds.`
+      await episodes.tell({ kind: 'topic_partitions_grew', subject: topic, message, details: { stored, actual } })
     }
-    const stored = (await store.partitionsOf(topic)) ?? (await store.storePartitions(topic, actual))
-    if (actual < stored) throw await this.#shrank(topic, stored, actual)
-    if (actual > stored) await this.#grew(topic, stored, actual)
     return stored
   }
 
-  async #grew(topic: string, stored: number, actual: number): Promise<void> {
-    await this.report({
-      kind: 'topic_partitions_grew',
-      subject: topic,
-      message: `Topic "${topic}" has ${actual} partitions, its keys are hashed with ${stored}. Messages go on to the first ${stored}, so that order holds.`,
-      details: { stored, actual },
-    })
+  async #stuck(
+    kind: 'topic_missing' | 'topic_partitions_shrank',
+    topic: string,
+    message: string,
+    details: Readonly<Record<string, number>>,
+  ): Promise<StuckError> {
+    await this.#parts.episodes.tell({ kind, subject: topic, message, details })
+    return new StuckError(kind.toUpperCase(), message, { topic, ...details })
   }
+}
 
-  async #shrank(topic: string, stored: number, actual: number): Promise<Error> {
-    await this.report({
-      kind: 'topic_partitions_shrank',
-      subject: topic,
-      message: `Topic "${topic}" has ${actual} partitions, but its keys were hashed with ${stored}: it was made anew. Its messages wait; recreate it with ${stored} partitions, or change the stored count when every group has read everything.`,
-      details: { stored, actual },
-    })
-    return new Error(`topic "${topic}" has ${actual} partitions, expected ${stored}`)
-  }
+function isStuck(error: unknown): boolean {
+  return isTrunklineError(error) && error.name === 'StuckError'
+}
 
-  /** Records it once a term: the record tells of an episode, not of each attempt. @throws TransientError it is not recorded yet */
-  async report(incident: Incident): Promise<void> {
-    const episode = `${incident.kind} ${incident.subject}`
-    const recording = this.#reported.get(episode) ?? this.#parts.incidents.record(incident)
-    this.#reported.set(episode, recording)
-    try {
-      await recording
-    } catch (error) {
-      this.#reported.delete(episode)
-      throw error
-    }
-  }
+function missing(topic: string): string {
+  return `Topic "${topic}" does not exist. Its messages wait in the outbox; create the topic (trunkline dev creates it in development).`
+}
+
+function shrank(topic: string, stored: number, actual: number): string {
+  return `Topic "${topic}" has ${actual} partitions, but its keys were hashed with ${stored}: it was made anew. Its messages wait; recreate it with ${stored} partitions, or change the stored count when every group has read everything.`
 }

@@ -69,6 +69,8 @@ describe('what the server refuses', () => {
   })
 })
 
+const silentEvents = { onLost: () => undefined, onCalled: () => undefined, onVacant: () => undefined }
+
 describe('what only a person can repair', () => {
   test.for([
     ['28P01', (url: URL) => Object.assign(url, { username: 'nobody-of-this-name', password: 'hunter2' })],
@@ -80,7 +82,7 @@ describe('what only a person can repair', () => {
       database.transaction(async () => undefined),
       database.outside.query('select 1'),
       migrate(wrong.href),
-      new PostgresOutboxStoreFactory({ connectionString: wrong.href }).open(() => undefined),
+      new PostgresOutboxStoreFactory({ connectionString: wrong.href }).open(silentEvents),
     ]
 
     for (const attempt of await Promise.allSettled(attempts)) {

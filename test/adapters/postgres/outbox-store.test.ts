@@ -1,12 +1,16 @@
 import { Pool } from 'pg'
 import { expect, inject, onTestFinished, test } from 'vitest'
-import { PostgresOutboxAppender, PostgresOutboxStoreFactory } from '../../../src/adapters/postgres/outbox-store.ts'
+import { PostgresOutboxAppender } from '../../../src/adapters/postgres/outbox-appender.ts'
+import { PostgresOutboxStoreFactory } from '../../../src/adapters/postgres/outbox-store.ts'
 import type { Transaction } from '../../../src/core/database/database.ts'
+import type { OutboxStoreEvents } from '../../../src/core/outbox/outbox-store.ts'
 import { isTrunklineError } from '../../../src/foundation/errors.ts'
 import { outboxStoreConformance } from '../../conformance/outbox-store.ts'
 import { createTestDatabase } from '../../kit/database.ts'
 import { PostgresProxy } from '../../kit/postgres-proxy.ts'
 import { openDatabase } from './open-database.ts'
+
+const nobodyListens: OutboxStoreEvents = { onLost: () => undefined, onCalled: () => undefined, onVacant: () => undefined }
 
 outboxStoreConformance<Transaction>('Postgres outbox', async () => {
   const { database, url } = await openDatabase()
@@ -14,7 +18,11 @@ outboxStoreConformance<Transaction>('Postgres outbox', async () => {
   return {
     database,
     appender: new PostgresOutboxAppender(database),
-    open: () => outboxes.open(() => undefined),
+    open: async (events) => {
+      const store = await outboxes.open({ ...nobodyListens, ...events })
+      onTestFinished(() => store.close())
+      return store
+    },
   }
 })
 
@@ -50,7 +58,10 @@ test('says once that a connection was lost, and rejects with a transient error',
   const { url } = await createTestDatabase()
   await using proxy = await new PostgresProxy(url).start()
   const lost: Error[] = []
-  const store = await new PostgresOutboxStoreFactory({ connectionString: proxy.url }).open((reason) => lost.push(reason))
+  const store = await new PostgresOutboxStoreFactory({ connectionString: proxy.url }).open({
+    ...nobodyListens,
+    onLost: (reason) => lost.push(reason),
+  })
 
   proxy.cut()
   const error = await store.acquire('one', 1_000).catch((thrown: unknown) => thrown)
@@ -64,28 +75,30 @@ test('names the database when it cannot connect', async () => {
   const nobody = new URL(inject('databaseUrl'))
   nobody.port = '1'
 
-  const opening = new PostgresOutboxStoreFactory({ connectionString: nobody.href }).open(() => undefined)
+  const opening = new PostgresOutboxStoreFactory({ connectionString: nobody.href }).open(nobodyListens)
 
   await expect(opening).rejects.toMatchObject({ name: 'TransientError', message: expect.stringContaining('127.0.0.1:1') })
 })
 
 test('asks the server one thing at a time, as the driver wants it', async () => {
   const { url } = await createTestDatabase()
-  const store = await new PostgresOutboxStoreFactory({ connectionString: url }).open(() => undefined)
+  const store = await new PostgresOutboxStoreFactory({ connectionString: url }).open(nobodyListens)
   const warnings: Error[] = []
   const listen = (warning: Error): number => warnings.push(warning)
   process.on('warning', listen)
 
+  const term = await store.acquire('one', 10_000)
+  if (term === undefined) throw new Error('The lease is taken.')
   const answers = await Promise.all([
-    store.storePartitions('t', 3),
-    store.partitionsOf('t'),
-    store.acquire('one', 1_000),
-    store.partitionsOf('t'),
+    store.partitionsOf(term, 't', 3),
+    store.newTransactionId(),
+    store.renew(term, 10_000, 0n),
+    store.partitionsOf(term, 't', 4),
   ])
   await new Promise(setImmediate)
   process.off('warning', listen)
   await store.close()
 
-  expect(answers).toMatchObject([3, 3, { owner: 'one' }, 3])
+  expect(answers).toEqual([3, expect.any(BigInt), true, 3])
   expect(warnings).toEqual([])
 })

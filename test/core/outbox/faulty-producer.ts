@@ -1,17 +1,21 @@
 import type { AppendOutcome, LogProducer, LogRecord, TopicPartition } from '../../../src/core/broker/log-producer.ts'
 import { PermanentError, TransientError } from '../../../src/foundation/errors.ts'
+import { readCounted } from '../../kit/checker.ts'
 
 /** What happens to one batch: the broker gets it and the reply is lost, or it is refused, or it waits. */
 export type Fault = 'lost reply' | 'lost request' | 'refused record' | 'refused topic' | 'refused cluster' | Promise<void>
 
+/** Which fault, where there is one. `messages` are the names of the messages in the batch, as the kit counts them: key and version. */
+export type FaultPlan = (target: TopicPartition, batch: number, messages: readonly string[]) => Fault | undefined
+
 /** A real producer with faults in front of it, batch by batch. */
 export class FaultyProducer implements LogProducer {
   readonly #real: LogProducer
-  readonly #plan: (target: TopicPartition, batch: number) => Fault | undefined
-  /** What was asked of it, in order: the keys of each batch. */
-  readonly batches: { readonly target: TopicPartition; readonly keys: readonly string[] }[] = []
+  readonly #plan: FaultPlan
+  /** What was asked of it, in order: the keys of each batch, and the names of its messages. */
+  readonly batches: { readonly target: TopicPartition; readonly keys: readonly string[]; readonly messages: readonly string[] }[] = []
 
-  constructor(real: LogProducer, plan: (target: TopicPartition, batch: number) => Fault | undefined) {
+  constructor(real: LogProducer, plan: FaultPlan) {
     this.#real = real
     this.#plan = plan
   }
@@ -21,8 +25,10 @@ export class FaultyProducer implements LogProducer {
   }
 
   async append(target: TopicPartition, records: readonly LogRecord[]): Promise<AppendOutcome> {
-    this.batches.push({ target, keys: records.map(({ key }) => String(key)) })
-    const fault = this.#plan(target, this.batches.length)
+    const counted = records.map(({ value }) => readCounted(value))
+    const messages = counted.map((message) => (message === undefined ? '?' : `${message.key}${message.version}`))
+    this.batches.push({ target, keys: records.map(({ key }) => String(key)), messages })
+    const fault = this.#plan(target, this.batches.length, messages)
     switch (fault) {
       case 'lost reply':
         await this.#real.append(target, records)
@@ -47,7 +53,7 @@ export class FaultyProducer implements LogProducer {
 }
 
 /** Replaces the producer by one with these faults, batch by batch. */
-export function faults(plan: (target: { topic: string; partition: number }, batch: number) => Fault | undefined) {
+export function faults(plan: FaultPlan) {
   let made: FaultyProducer | undefined
   return {
     producer: (real: ConstructorParameters<typeof FaultyProducer>[0]) => {

@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { Pool } from 'pg'
 import { onTestFinished } from 'vitest'
 import { MemoryLog } from '../../../src/adapters/memory/memory-log.ts'
 import type { BackboneOptions } from '../../../src/config.ts'
+import { positiveHash } from '../../../src/core/broker/partitioner.ts'
+import { encodePayload } from '../../../src/core/contract/codec.ts'
 import { Assembly, type Replacements } from '../../kit/assembly.ts'
 import { type History, judge, readCounted } from '../../kit/checker.ts'
 import { countedOn } from '../../kit/contracts.ts'
@@ -69,6 +72,15 @@ export class RelayBench {
     await this.#publisher.transaction((tx) => this.#publisher.publish(tx, message))
   }
 
+  /** A statement that publishes in any session, without the lock that `publish` takes. */
+  insertSql(topic: string, key: string, version: number): string {
+    const message = countedOn(topic)({ key, version })
+    const value = encodePayload(message.definition, message.data).toString('hex')
+    const id = randomUUID()
+    return `insert into trunkline.outbox (bucket, key_hash, topic, id, key, value, headers)
+            values (0, ${positiveHash(Buffer.from(key))}, '${topic}', '${id}', '${key}', '\\x${value}', '')`
+  }
+
   async query(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
     return (await this.#pool.query<Record<string, unknown>>(text, values)).rows
   }
@@ -76,6 +88,11 @@ export class RelayBench {
   /** A session of the test's own, to hold a transaction open. */
   get pool(): Pool {
     return this.#pool
+  }
+
+  /** Asks for every held key, as the command line does. */
+  async request(act: 'redrive' | 'discard'): Promise<void> {
+    await this.query('update trunkline.outbox_held_key set request = $1, requested_at = trunkline.now()', [act])
   }
 
   async waiting(): Promise<number> {

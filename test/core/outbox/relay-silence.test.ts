@@ -30,9 +30,8 @@ describe('a database that answers no more', () => {
     const bench = await RelayBench.open({ t: 1 })
     await using proxy = await new PostgresProxy(bench.url).start()
     const { relay, waiting } = await behindProxy(proxy, bench, '1m')
-    const witness = new Witness(relay.diagnostics)
     await relay.start({ run: ['relay'] })
-    await witness.saw('relay.term_started')
+    await until('a read', () => waiting.fetch > 0)
 
     proxy.blackHole()
     await until('a read without an answer', () => waiting.fetch > 0)

@@ -134,41 +134,4 @@ describe('what Kafka refuses', () => {
     expect(await bench.messages('t')).toEqual([['a1', 'a2', 'a3']])
     expect(await bench.query('select from trunkline.incident')).toEqual([])
   })
-
-  test('a refused batch waits with its partition, tells once, and its neighbours flow', async () => {
-    const bench = await RelayBench.open({ bad: 1, good: 1 })
-    const refusing = { now: true }
-    const scripted = faults(({ topic }) => (topic === 'bad' && refusing.now ? 'refused record' : undefined))
-    const relay = bench.assembly({ retryMax: '100ms', batchSize: 2 }, scripted)
-    const witness = new Witness(relay.diagnostics)
-    await bench.publish('bad', 'a', 'a', 'a')
-    await relay.start({ run: ['relay'] })
-    await witness.saw('relay.refused', ({ topic }) => topic === 'bad', 2)
-
-    await bench.publish('good', 'b', 'b')
-    await until('the neighbours', async () => (await bench.messages('good'))[0]?.length === 2)
-    // What Kafka has acknowledged leaves the table a little later.
-    await until('the table without them', async () => (await bench.waiting()) === 3)
-    const incidents = await bench.query('select kind, subject from trunkline.incident')
-    refusing.now = false
-    await bench.relayed()
-
-    expect(incidents).toEqual([{ kind: 'message_refused', subject: 'bad/0' }])
-    expect(await bench.messages('bad')).toEqual([['a1', 'a2', 'a3']])
-  })
-
-  test('rows of a refused partition do not keep the pass from reading its neighbours', async () => {
-    const bench = await RelayBench.open({ bad: 1, good: 1 })
-    await bench.publish('bad', ...repeat(['a'], 30))
-    await bench.publish('good', 'b')
-    const relay = bench.assembly(
-      { passSize: 5, laneSize: 5, batchSize: 5 },
-      faults(({ topic }) => (topic === 'bad' ? 'refused record' : undefined)),
-    )
-
-    await relay.start({ run: ['relay'] })
-
-    await until('the neighbour', async () => (await bench.messages('good'))[0]?.length === 1)
-    expect(await bench.waiting()).toBeGreaterThanOrEqual(30)
-  })
 })

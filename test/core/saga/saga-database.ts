@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest'
 import { createPool, PostgresDatabase } from '../../../src/adapters/postgres/database.ts'
-import { PostgresOutboxAppender } from '../../../src/adapters/postgres/outbox-store.ts'
+import { PostgresOutboxAppender } from '../../../src/adapters/postgres/outbox-appender.ts'
 import { unpackHeaders } from '../../../src/core/broker/header-bytes.ts'
 import type { Transaction } from '../../../src/core/database/database.ts'
 import type { BackboneDiagnostics, DiagnosticCatalogue } from '../../../src/core/diagnostics.ts'

@@ -3,16 +3,21 @@ import type { OutboxStore, OutboxStoreFactory } from '../../../src/core/outbox/o
 /** A factory whose stores do what the real ones do, but for the methods that `change` gives. */
 export function aroundOutbox(real: OutboxStoreFactory, change: (store: OutboxStore) => Partial<OutboxStore>): OutboxStoreFactory {
   return {
-    open: async (onLost) => {
-      const store = await real.open(onLost)
+    open: async (events) => {
+      const store = await real.open(events)
       return {
         acquire: (owner, leaseMs) => store.acquire(owner, leaseMs),
-        renew: (term, leaseMs) => store.renew(term, leaseMs),
+        renew: (term, leaseMs, floor) => store.renew(term, leaseMs, floor),
         release: (term) => store.release(term),
         fetchPending: (term, pass) => store.fetchPending(term, pass),
         remove: (term, rows) => store.remove(term, rows),
-        partitionsOf: (topic) => store.partitionsOf(topic),
-        storePartitions: (topic, partitions) => store.storePartitions(topic, partitions),
+        newTransactionId: () => store.newTransactionId(),
+        holds: (term) => store.holds(term),
+        hold: (term, hold) => store.hold(term, hold),
+        unhold: (term, hold, act) => store.unhold(term, hold, act),
+        moveDue: (term, limit) => store.moveDue(term, limit),
+        partitionsOf: (term, topic, actual) => store.partitionsOf(term, topic, actual),
+        hears: () => store.hears(),
         close: () => store.close(),
         ...change(store),
       }

@@ -6,7 +6,10 @@ export function cursorBySequence(real: OutboxStoreFactory): OutboxStoreFactory {
   return aroundOutbox(real, (store) => {
     let cursor = 0n
     return {
-      fetchPending: async (term, pass) => (await store.fetchPending(term, pass))?.filter((row) => row.seq > cursor),
+      fetchPending: async (term, pass) => {
+        const result = await store.fetchPending(term, pass)
+        return result && { ...result, rows: result.rows.filter((row) => row.seq > cursor) }
+      },
       remove: async (term, rows) => {
         for (const { seq } of rows) cursor = seq > cursor ? seq : cursor
         return await store.remove(term, rows)

@@ -1,0 +1,54 @@
+import type { Incident, IncidentLog } from '../incident.ts'
+
+/** Episodes that are remembered. They are of topics and held keys, which have limits of their own. */
+const EPISODES_MAX = 10_000
+
+/** Records an incident once in an episode: the record tells of what goes on, not of each attempt. */
+export class Episodes {
+  readonly #incidents: IncidentLog
+  readonly #told = new Map<string, Promise<void>>()
+  /** What could not be recorded yet. */
+  readonly #untold = new Map<string, Incident>()
+
+  constructor(incidents: IncidentLog) {
+    this.#incidents = incidents
+  }
+
+  /** @throws TransientError it is not recorded yet; the next call tries again */
+  async tell(incident: Incident): Promise<void> {
+    const episode = nameOf(incident)
+    const recording = this.#told.get(episode) ?? this.#incidents.record(incident)
+    if (this.#told.size < EPISODES_MAX) this.#told.set(episode, recording)
+    try {
+      await recording
+    } catch (error) {
+      this.#told.delete(episode)
+      throw error
+    }
+  }
+
+  /** Records it now, or when `tellRest` succeeds. */
+  note(incident: Incident): void {
+    this.tell(incident).catch(() => {
+      if (this.#untold.size < EPISODES_MAX) this.#untold.set(nameOf(incident), incident)
+    })
+  }
+
+  /** Tries again what could not be recorded. */
+  async tellRest(): Promise<void> {
+    for (const [episode, incident] of this.#untold) {
+      await this.tell(incident)
+      this.#untold.delete(episode)
+    }
+  }
+
+  /** What is told of it from now on is another episode. */
+  end(subject: string): void {
+    const about = `${subject} `
+    for (const episode of this.#told.keys()) if (episode.startsWith(about)) this.#told.delete(episode)
+  }
+}
+
+function nameOf({ kind, subject }: Incident): string {
+  return `${subject} ${kind}`
+}

@@ -1,0 +1,126 @@
+import type { Clock } from '../../foundation/clock.ts'
+import type { TrunklineError } from '../../foundation/errors.ts'
+import { positiveHash } from '../broker/partitioner.ts'
+import type { BackboneDiagnostics } from '../diagnostics.ts'
+import type { Incident } from '../incident.ts'
+import type { Episodes } from './episodes.ts'
+import type { HeldKeys } from './held-keys.ts'
+import type { Lanes } from './lanes.ts'
+import type { Hold, OutboxStore, PendingRow, StoredHold, Term } from './outbox-store.ts'
+import type { SettledMark } from './settled-mark.ts'
+import type { TopicRoutes } from './topic-routes.ts'
+
+const LOOK_EVERY_MS = 250
+
+export interface HoldingParts {
+  readonly store: OutboxStore
+  readonly held: HeldKeys
+  readonly routes: TopicRoutes
+  readonly lanes: Lanes
+  readonly mark: SettledMark
+  readonly episodes: Episodes
+  readonly diagnostics: BackboneDiagnostics
+  readonly clock: Clock
+}
+
+export interface HoldingEvents {
+  onOver(): void
+  onFailed(error: unknown): void
+}
+
+/** What becomes of messages and topics that Kafka refuses, and how people get them moving again. */
+export class Holding {
+  readonly #parts: HoldingParts
+  readonly #term: Term
+  readonly #heldKeysMax: number
+  readonly #events: HoldingEvents
+  #lookAtMs = 0
+
+  constructor(parts: HoldingParts, term: Term, { heldKeysMax }: { readonly heldKeysMax: number }, events: HoldingEvents) {
+    this.#parts = parts
+    this.#term = term
+    this.#heldKeysMax = heldKeysMax
+    this.#events = events
+  }
+
+  /** Before the first row is sent: what former owners held. */
+  async load(): Promise<void> {
+    const stored = await this.#parts.store.holds(this.#term)
+    if (stored === undefined) return this.#events.onOver()
+    // Where such a key's rows begin, only its holder knew.
+    for (const hold of stored) this.#parts.held.add(hold, 0n)
+  }
+
+  /** Kafka does not take this row, alone. @returns whether its key is held now; if not, its topic waits */
+  refuseRow(row: PendingRow, reason: TrunklineError): boolean {
+    const { held, mark } = this.#parts
+    if (held.countOf(row.topic) >= this.#heldKeysMax) {
+      const why = `${this.#heldKeysMax} keys of it are held, and another message was refused: ${reason.message}`
+      this.#refuse(row.topic, why, 'TOO_MANY_HELD_KEYS')
+      return false
+    }
+    const { topic, key, seq: headSeq, id: headId } = row
+    const hold: Hold = { topic, key, headSeq, headId, reasonCode: reason.code, reason: reason.message }
+    // A row of the key that was not decided yet may come in below this one, but above the mark.
+    held.add(hold, headSeq > mark.hard ? mark.hard + 1n : headSeq)
+    this.#store(hold).catch((error: unknown) => this.#events.onFailed(error))
+    this.#parts.episodes.note(refusedRow(row, reason))
+    return true
+  }
+
+  /** Kafka takes nothing for this topic. */
+  refuseTopic(topic: string, reason: TrunklineError): void {
+    this.#refuse(topic, reason.message, reason.code)
+  }
+
+  /** Between two passes: does what people asked for. */
+  async answerRequests(): Promise<void> {
+    const { held, store, clock } = this.#parts
+    if (held.size === 0 || clock.monotonic() < this.#lookAtMs) return
+    this.#lookAtMs = clock.monotonic() + LOOK_EVERY_MS
+    const stored = await store.holds(this.#term)
+    if (stored === undefined) return this.#events.onOver()
+    for (const hold of held.requested(stored)) {
+      if (!(await this.#release(hold, hold.request === 'discard' ? 'discard' : 'redrive'))) return this.#events.onOver()
+    }
+  }
+
+  /** The key's rows are read again, in their order, before any that came after them. */
+  async #release(hold: StoredHold, act: 'redrive' | 'discard'): Promise<boolean> {
+    const { held, store, lanes, diagnostics } = this.#parts
+    if (!(await store.unhold(this.#term, hold, act))) return false
+    const from = held.delete(hold) ?? hold.headSeq
+    lanes.readAgain(hold.topic, positiveHash(hold.key ?? Buffer.from(hold.headId)), from)
+    diagnostics.emit('relay.released', { topic: hold.topic, id: hold.headId, act })
+    return true
+  }
+
+  async #store(hold: Hold): Promise<void> {
+    if (!(await this.#parts.store.hold(this.#term, hold))) return this.#events.onOver()
+    this.#parts.diagnostics.emit('relay.held', { topic: hold.topic, id: hold.headId, reason: hold.reasonCode })
+  }
+
+  #refuse(topic: string, reason: string, code: string): void {
+    this.#parts.routes.refuse(topic, reason)
+    this.#parts.episodes.note(refusedTopic(topic, reason, code))
+  }
+}
+
+function refusedRow({ id, topic, key }: PendingRow, reason: TrunklineError): Incident {
+  const what = key === null ? 'It has no key and holds up nobody else' : 'Later messages of its key wait behind it in the outbox'
+  return {
+    kind: 'message_refused',
+    subject: `${topic} ${id}`,
+    message: `Kafka does not take message ${id} for topic "${topic}" (${reason.code}): ${reason.message} ${what}; other keys flow. Remove the cause and run "trunkline outbox redrive", or "trunkline outbox discard".`,
+    details: { topic, id, code: reason.code },
+  }
+}
+
+function refusedTopic(topic: string, reason: string, code: string): Incident {
+  return {
+    kind: 'topic_refused',
+    subject: topic,
+    message: `Topic "${topic}" takes no messages: ${reason} They wait in the outbox and are tried again; other topics flow.`,
+    details: { topic, code },
+  }
+}

@@ -1,0 +1,82 @@
+import type { Clock } from '../../foundation/clock.ts'
+import type { BackboneDiagnostics } from '../diagnostics.ts'
+import type { OutboxStore, PendingRow, Term } from './outbox-store.ts'
+
+/** Rows of one statement. */
+const REMOVE_MAX = 5_000
+/** So many need not wait for company. */
+const REMOVE_AT = 2_000
+const REMOVE_WITHIN_MS = 25
+
+export interface RemovalsParts {
+  readonly store: OutboxStore
+  readonly diagnostics: BackboneDiagnostics
+  readonly clock: Clock
+}
+
+export interface RemovalEvents {
+  /** A delete is about to leave: what is read before it, its transaction comes after. */
+  onRemoving(): void
+  /** They are gone. */
+  onRemoved(rows: readonly PendingRow[], transactionId: bigint): void
+  /** The term is over. */
+  onOver(): void
+  onFailed(error: unknown): void
+}
+
+/** Deletes what Kafka acknowledged, many rows at a time. A crash before it means that they are sent again, never that one is lost. */
+export class Removals {
+  readonly #parts: RemovalsParts
+  readonly #term: Term
+  readonly #events: RemovalEvents
+  readonly #hurry = new AbortController()
+  #acked: PendingRow[] = []
+  #enough = Promise.withResolvers<void>()
+  #removing: Promise<void> | undefined
+
+  constructor(parts: RemovalsParts, term: Term, events: RemovalEvents) {
+    this.#parts = parts
+    this.#term = term
+    this.#events = events
+  }
+
+  get idle(): boolean {
+    return this.#removing === undefined
+  }
+
+  add(rows: readonly PendingRow[]): void {
+    for (const row of rows) this.#acked.push(row)
+    if (this.#acked.length >= REMOVE_AT) this.#enough.resolve()
+    this.#removing ??= this.#remove().catch((error: unknown) => this.#events.onFailed(error))
+  }
+
+  /** Resolves when everything that was added is gone, or the term is over. Nobody waits for company any more. */
+  async finish(): Promise<void> {
+    this.#hurry.abort()
+    await this.#removing
+  }
+
+  async #remove(): Promise<void> {
+    const { store, diagnostics } = this.#parts
+    while (this.#acked.length > 0) {
+      await this.#gather()
+      const rows = this.#acked.splice(0, REMOVE_MAX)
+      diagnostics.emit('relay.removing', { messages: rows.length })
+      this.#events.onRemoving()
+      const transactionId = await store.remove(this.#term, rows)
+      if (transactionId === undefined) return this.#events.onOver()
+      this.#events.onRemoved(rows, transactionId)
+      diagnostics.emit('relay.removed', { messages: rows.length })
+    }
+    this.#removing = undefined
+  }
+
+  async #gather(): Promise<void> {
+    if (this.#acked.length >= REMOVE_AT || this.#hurry.signal.aborted) return
+    this.#enough = Promise.withResolvers()
+    const over = new AbortController()
+    const signal = AbortSignal.any([over.signal, this.#hurry.signal])
+    await Promise.race([this.#enough.promise, this.#parts.clock.sleep(REMOVE_WITHIN_MS, signal)])
+    over.abort()
+  }
+}

@@ -1,0 +1,121 @@
+import type { Clock } from '../../foundation/clock.ts'
+import type { BackboneDiagnostics } from '../diagnostics.ts'
+import type { Episodes } from './episodes.ts'
+import type { HeldKeys } from './held-keys.ts'
+import type { InFlight } from './in-flight.ts'
+import type { Lanes } from './lanes.ts'
+import { lowest } from './lowest.ts'
+import type { OutboxStore, PendingRow, Term } from './outbox-store.ts'
+import type { SettledMark } from './settled-mark.ts'
+import { unlessAborted } from './unless-aborted.ts'
+import type { WakeUp } from './wake-up.ts'
+
+const LOOK_EVERY_MS = 1_000
+const MOVE_MAX = 1_000
+const SWEEP_EVERY_MS = 10_000
+/** A sweep walks over whatever is not vacuumed: it may take this part of the time, no more. */
+const SWEEP_SHARE = 0.005
+
+export interface UpkeepParts {
+  readonly store: OutboxStore
+  readonly held: HeldKeys
+  readonly lanes: Lanes
+  readonly mark: SettledMark
+  readonly inFlight: InFlight
+  readonly episodes: Episodes
+  readonly diagnostics: BackboneDiagnostics
+  readonly clock: Clock
+  readonly wakeUp: WakeUp
+}
+
+export interface UpkeepEvents {
+  onOver(): void
+  onFailed(error: unknown): void
+}
+
+/** What an owner does beside its passes: messages that are due, incidents that could not be told, and the sweep. */
+export class Upkeep {
+  readonly #parts: UpkeepParts
+  readonly #term: Term
+  readonly #events: UpkeepEvents
+  #sweepAtMs: number
+
+  constructor(parts: UpkeepParts, term: Term, events: UpkeepEvents) {
+    this.#parts = parts
+    this.#term = term
+    this.#events = events
+    this.#sweepAtMs = parts.clock.monotonic() + SWEEP_EVERY_MS
+  }
+
+  /** No row up to this number is left in the table. */
+  get floor(): bigint {
+    const { mark, inFlight, lanes, held } = this.#parts
+    const left = lowest([inFlight.lowest, lanes.lowestLeft, held.lowest])
+    return left === undefined || left > mark.hard ? mark.hard : left - 1n
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    // A question that nobody answers must not hold up the end of the term.
+    while (!signal.aborted) await unlessAborted(this.#round(signal), signal)
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    const { clock, episodes } = this.#parts
+    const nextInMs = await this.#moveDue()
+    if (nextInMs === undefined) return this.#events.onOver()
+    if (clock.monotonic() >= this.#sweepAtMs) await this.#sweep()
+    await episodes.tellRest().catch(() => undefined)
+    await clock.sleep(Math.min(LOOK_EVERY_MS, nextInMs), signal)
+  }
+
+  /** @returns when to look again; `undefined` when the term is over */
+  async #moveDue(): Promise<number | undefined> {
+    const { store, wakeUp, diagnostics } = this.#parts
+    const due = await store.moveDue(this.#term, MOVE_MAX)
+    if (due === undefined) return undefined
+    if (due.moved > 0) {
+      diagnostics.emit('relay.due', { messages: due.moved })
+      wakeUp.wake()
+    }
+    return Math.max(0, due.nextInMs ?? LOOK_EVERY_MS)
+  }
+
+  /**
+   * Looks whether a row below the mark was overlooked. There is none, unless there is a bug: so it is an alarm, and
+   * reading begins again at the lowest row.
+   */
+  async #sweep(): Promise<void> {
+    const { store, clock, mark, inFlight, lanes, held, wakeUp } = this.#parts
+    const beganAt = clock.monotonic()
+    const result = await store.fetchPending(this.#term, {
+      after: 0n,
+      upTo: mark.hard,
+      limit: 1,
+      bytesMax: 1,
+      inFlight: [...inFlight.above(0n), ...held.rowsAbove(0n)],
+      only: undefined,
+      without: lanes.behind(),
+      held: held.keys(),
+      assumedRunning: [],
+      namesRunningBelow: undefined,
+    })
+    if (result === undefined) return this.#events.onOver()
+    const tookMs = clock.monotonic() - beganAt
+    this.#sweepAtMs = clock.monotonic() + Math.max(SWEEP_EVERY_MS, tookMs / SWEEP_SHARE)
+    const [row] = result.rows
+    if (row === undefined) return
+    mark.reset()
+    wakeUp.wake()
+    this.#tell(row)
+  }
+
+  #tell({ id, topic, seq }: PendingRow): void {
+    this.#parts.diagnostics.emit('relay.overlooked', { id, topic })
+    this.#parts.episodes.note({
+      kind: 'row_overlooked',
+      subject: 'outbox',
+      message: `Message ${id} for topic "${topic}" stood below the relay's mark, unsent. It is sent now, perhaps after later messages of its key. This should not happen: report it with the server's log.`,
+      details: { id, topic, seq: String(seq) },
+    })
+  }
+}
