@@ -38,6 +38,24 @@ const kafkaOptions = z.discriminatedUnion('driver', [
     ...kafkaAuthentication,
   }),
   z.strictObject({
+    /** Apache Kafka through `@platformatic/kafka`, which is to be installed beside this package. */
+    driver: z.literal('platformatic'),
+    /** Addresses to ask first, `host:port`. */
+    brokers: z.array(z.string().min(1)).min(1).readonly(),
+    /**
+     * Makes the members of this process static, so that it may restart within the session timeout without a rebalance.
+     * Each process needs one of its own, as a pod of a stateful set has. Default: none.
+     */
+    instanceId: z
+      .string()
+      .regex(/^[a-zA-Z0-9._-]{1,200}$/, 'expected letters, digits, ".", "_" and "-"')
+      .optional(),
+    /** The group forgets a member that it has not heard for so long, '1s' to '30m' and within the brokers' limits. Default '10s'. */
+    sessionTimeout: duration({ min: '1s', max: '30m' }).prefault('10s'),
+    ...kafkaCommon,
+    ...kafkaAuthentication,
+  }),
+  z.strictObject({
     /** The log lives in this process and dies with it: for tests, and for machines without Kafka. */
     driver: z.literal('memory'),
     /** Shared by the backbones of one process. Default: a log of its own. */

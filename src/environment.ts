@@ -36,8 +36,10 @@ function levelFrom(name: string): (typeof logLevels)[number] {
 function kafkaFrom(driver: string, variables: Readonly<Record<string, string | undefined>>): BackboneOptions['kafka'] {
   const prefix = variables['KAFKA_PREFIX'] ?? ''
   if (driver === 'memory') return { driver, prefix }
-  if (driver !== 'kafkajs') {
-    throw new ConfigurationError('ENVIRONMENT_INVALID', `KAFKA_DRIVER is "${driver}"; it must be "kafkajs" or "memory".`, { driver })
+  if (driver !== 'kafkajs' && driver !== 'platformatic') {
+    throw new ConfigurationError('ENVIRONMENT_INVALID', `KAFKA_DRIVER is "${driver}"; it must be "kafkajs", "platformatic" or "memory".`, {
+      driver,
+    })
   }
   const brokers = required(variables, 'KAFKA_BROKERS', 'localhost:9092').split(',')
   return { driver, prefix, brokers: brokers.map((broker) => broker.trim()).filter((broker) => broker !== '') }

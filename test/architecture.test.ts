@@ -21,6 +21,10 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
   // Records as Kafka writes them: bytes that every driver reads and writes alike.
   'src/adapters/wire': { packages: ['node:*'], places: ['src/core', 'src/foundation'] },
   'src/adapters/kafkajs': { packages: ['kafkajs', 'node:*'], places: ['src/adapters/wire', 'src/core', 'src/foundation'] },
+  'src/adapters/platformatic': {
+    packages: ['@platformatic/kafka', 'node:net'],
+    places: ['src/adapters/wire', 'src/core', 'src/foundation'],
+  },
   'src/adapters/memory': { packages: [], places: ['src/core', 'src/foundation'] },
   'src/adapters/pino': { packages: ['pino'], places: ['src/core', 'src/foundation'] },
   'src/adapters/registry': { packages: ['zod', 'node:buffer'], places: ['src/core', 'src/foundation'] },

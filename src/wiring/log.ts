@@ -1,6 +1,8 @@
 import { kafkajsLog } from '../adapters/kafkajs/kafkajs-log.ts'
 import { MemoryLog } from '../adapters/memory/memory-log.ts'
+import { platformaticLog } from '../adapters/platformatic/platformatic-log.ts'
 import type { ParsedOptions } from '../config.ts'
+import type { LogDriver } from '../core/broker/log-driver.ts'
 import { prefixedLog } from '../core/broker/prefixed-log.ts'
 import type { LogParts, SharedParts } from './parts.ts'
 
@@ -10,12 +12,8 @@ export function buildLog(
   shared: Pick<SharedParts, 'clock' | 'diagnostics' | 'logger'>,
 ): LogParts {
   const { kafka, service, topics } = options
-  if (kafka.driver === 'kafkajs') {
-    const { prefix, ...address } = kafka
-    const driver = prefixedLog(
-      kafkajsLog({ ...address, clientId: service, logger: shared.logger, diagnostics: shared.diagnostics }),
-      prefix,
-    )
+  if (kafka.driver !== 'memory') {
+    const driver = prefixedLog(buildDriver(kafka, service, shared), kafka.prefix)
     // A service never makes topics in a cluster: how many partitions they have is decided before the first key is hashed.
     return { ...driver, address: kafka.brokers.join(', '), prepareTopics: async () => undefined }
   }
@@ -27,4 +25,15 @@ export function buildLog(
       await driver.admin.createTopics(names.map((name) => ({ name, ...topics })))
     },
   }
+}
+
+function buildDriver(
+  kafka: Exclude<ParsedOptions['kafka'], { readonly driver: 'memory' }>,
+  clientId: string,
+  shared: SharedParts,
+): LogDriver {
+  const { logger, diagnostics } = shared
+  if (kafka.driver === 'kafkajs') return kafkajsLog({ ...kafka, clientId, logger, diagnostics })
+  const { sessionTimeout: sessionTimeoutMs, ...address } = kafka
+  return platformaticLog({ ...address, clientId, sessionTimeoutMs, diagnostics })
 }

@@ -1,8 +1,9 @@
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import { systemClock } from '../../foundation/clock.ts'
-import { ConfigurationError, StuckError, type TrunklineError } from '../../foundation/errors.ts'
+import { ConfigurationError, type TrunklineError } from '../../foundation/errors.ts'
 import { DamagedBatches } from '../wire/damaged-batches.ts'
 import { decodeFetch, FETCH_API, type FetchedPartition, type FetchReply } from '../wire/fetch-response.ts'
+import { checksumWrong } from '../wire/protocol-errors.ts'
 import type { ConnectionPool, ProtocolRequest } from './internals.ts'
 import { carried } from './overrides/filters-per-record.ts'
 import { takeStaleLeaders } from './overrides/rejoin-on-leader-change.ts'
@@ -69,7 +70,7 @@ export class Fetches {
       // What damaged it may be on the way: the next fetch takes another one.
       pool.pool[FETCH_CONNECTION]?.socket?.destroy(new Error(`A batch at offset ${damagedAt} of ${topic}/${partition} came damaged.`))
     } else {
-      this.listener?.lost({ topic, partition }, checksumWrong(topic, partition, damagedAt))
+      this.listener?.lost({ topic, partition }, checksumWrong({ topic, partition }, damagedAt))
     }
   }
 }
@@ -78,14 +79,5 @@ export function tooOld(api: string, since: string): ConfigurationError {
   return new ConfigurationError(
     'KAFKA_TOO_OLD',
     `The broker's ${api} is older than Kafka ${since}, which is the oldest that works. Upgrade the cluster.`,
-  )
-}
-
-function checksumWrong(topic: string, partition: number, offset: bigint): StuckError {
-  return new StuckError(
-    'KAFKA_CHECKSUM_WRONG',
-    `Partition ${topic}/${partition} is not read beyond offset ${offset}: the batch there has a wrong checksum each time that it is fetched, over new connections too. ` +
-      'Look at the disk of the broker that leads the partition; when another replica leads it, reading goes on by itself.',
-    { topic, partition, offset },
   )
 }

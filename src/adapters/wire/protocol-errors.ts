@@ -89,6 +89,16 @@ export function partitionMissing(target: TopicPartition, partitions: number): St
   )
 }
 
+/** A batch that came damaged too often. */
+export function checksumWrong({ topic, partition }: TopicPartition, offset: bigint): StuckError {
+  return new StuckError(
+    'KAFKA_CHECKSUM_WRONG',
+    `Partition ${topic}/${partition} is not read beyond offset ${offset}: the batch there has a wrong checksum each time that it is fetched, over new connections too. ` +
+      'Look at the disk of the broker that leads the partition; when another replica leads it, reading goes on by itself.',
+    { topic, partition, offset },
+  )
+}
+
 /** Clients' messages end without a full stop, ours with one. */
 export function sentenceOf(error: unknown): string {
   return `${messageOf(error).replace(/\.+$/, '')}.`

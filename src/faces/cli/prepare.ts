@@ -55,7 +55,7 @@ async function createTopics(
   { kafka }: Config,
   specs: Parameters<KafkajsAdmin['createTopics']>[0],
 ): Promise<readonly string[]> {
-  const login = kafka?.driver === 'kafkajs' ? { ssl: kafka.ssl, sasl: kafka.sasl } : {}
+  const login = kafka === undefined || kafka.driver === 'memory' ? {} : { ssl: kafka.ssl, sasl: kafka.sasl }
   const admin = new KafkajsAdmin({ brokers, clientId: 'trunkline-dev', ...login })
   try {
     return await admin.createTopics(specs)

@@ -1,0 +1,165 @@
+import { isIP } from 'node:net'
+import type { API, Connection, ConnectionPool } from '@platformatic/kafka'
+import { TransientError } from '../../foundation/errors.ts'
+import { mapError } from './errors.ts'
+import type { Library } from './library.ts'
+
+export interface KafkaLogin {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+  readonly username: string
+  readonly password: string
+}
+
+export interface KafkaAddress {
+  readonly brokers: readonly string[]
+  readonly clientId: string
+  /** TLS: `true`, or Node's TLS options. */
+  readonly ssl?: boolean | object | undefined
+  readonly sasl?: KafkaLogin | undefined
+}
+
+/** Brokers answer the requests of a connection one after another, so what may wait long has a connection of its own. */
+export type Lane = 'requests' | 'fetches' | 'joins'
+
+export interface BrokerAddress {
+  readonly host: string
+  readonly port: number
+}
+
+const CONNECTION_TIMEOUT_MS = 3_000
+/** A broker holds the request of a member that joins until all others have joined. */
+const REQUEST_TIMEOUT_MS: Readonly<Record<Lane, number>> = { requests: 30_000, fetches: 30_000, joins: 60_000 }
+const IN_FLIGHT_MAX = 100
+const DEFAULT_PORT = 9092
+
+/** The connections of one client to the brokers of a cluster, by lane: opened when they are needed, ended together. */
+export class Connections {
+  readonly #library: Library
+  readonly #address: KafkaAddress
+  readonly #pools = new Map<Lane, ConnectionPool>()
+  readonly #given: readonly BrokerAddress[]
+  #brokers: ReadonlyMap<number, BrokerAddress> = new Map()
+  #endedBy: string | undefined
+
+  /** @param attempt counts the clients made before; each starts at another address of the list */
+  constructor(library: Library, address: KafkaAddress, attempt: number) {
+    this.#library = library
+    this.#address = address
+    this.#given = address.brokers.map((_, index, all) => parseAddress(all[(index + attempt) % all.length] ?? ''))
+  }
+
+  get brokers(): ReadonlyMap<number, BrokerAddress> {
+    return this.#brokers
+  }
+
+  know(brokers: ReadonlyMap<number, BrokerAddress>): void {
+    this.#brokers = brokers
+  }
+
+  /** @returns one to the broker, or to any: brokers that are known come first, their connections are there already */
+  async to(broker: number | 'any', lane: Lane): Promise<Connection> {
+    if (this.#endedBy !== undefined) throw new TransientError('CLIENT_REPLACED', this.#endedBy)
+    const pool = this.#pool(lane)
+    if (broker === 'any') return await pool.getFirstAvailable([...this.#brokers.values(), ...this.#given])
+    const address = this.#brokers.get(broker)
+    if (address === undefined) throw new TransientError('BROKER_UNREACHABLE', `Broker ${broker} is not in the cluster now.`, { broker })
+    return await pool.get({ ...address })
+  }
+
+  /**
+   * Asks with a request of the client. What the answer says of single items is in the answer, also when it is an error.
+   *
+   * @throws TrunklineError no answer came
+   */
+  async ask<Args extends unknown[], Reply>(lane: Lane, broker: number | 'any', api: API<Args, Reply>, ...args: Args): Promise<Reply> {
+    try {
+      return await api.async(await this.to(broker, lane), ...args)
+    } catch (error) {
+      const reply = replyIn(error)
+      if (reply !== undefined) return reply as Reply
+      throw this.map(error)
+    }
+  }
+
+  /** Asks with a body that we have encoded. @returns the reply as it came. @throws TrunklineError no answer came */
+  exchange(connection: Connection, api: { readonly key: number; readonly version: number }, body: Buffer): Promise<Buffer> {
+    const { Writer } = this.#library
+    return new Promise((resolve, reject) => {
+      connection.send<Buffer>(
+        api.key,
+        api.version,
+        () => Writer.create().append(body),
+        (_correlationId, _key, _version, reader) => reader.buffer.slice(reader.position),
+        false,
+        false,
+        (error, payload) => {
+          if (error === null && payload !== undefined) resolve(payload)
+          else reject(this.map(error ?? new Error('The reply is empty')))
+        },
+      )
+    })
+  }
+
+  /** Ends those of a lane; the next request opens new ones. */
+  cut(lane: Lane, why: string): void {
+    for (const [, { socket }] of this.#pools.get(lane) ?? []) socket.destroy(new Error(why))
+  }
+
+  /** Ends all: what is in flight fails, and nothing is opened any more. */
+  end(why: string): void {
+    this.#endedBy ??= why
+    for (const pool of this.#pools.values()) {
+      const connections = [...pool].map(([, connection]) => connection)
+      pool.close(() => undefined)
+      // Closing waits until what was written has left, which in a silent network is never.
+      for (const { socket } of connections) socket.destroy(new Error(why))
+    }
+    this.#pools.clear()
+  }
+
+  map(error: unknown): ReturnType<typeof mapError> {
+    return mapError(error, this.#address.brokers)
+  }
+
+  #pool(lane: Lane): ConnectionPool {
+    const known = this.#pools.get(lane)
+    if (known !== undefined) return known
+    const { brokers, clientId, ssl, sasl } = this.#address
+    const pool = new this.#library.ConnectionPool(clientId, {
+      connectTimeout: CONNECTION_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS[lane],
+      maxInflights: IN_FLIGHT_MAX,
+      ...(ssl === undefined || ssl === false ? {} : { tls: ssl === true ? {} : ssl, tlsServerName: brokers.every(isName) }),
+      ...(sasl === undefined ? {} : { sasl: { ...sasl, mechanism: mechanismOf(sasl) } }),
+    })
+    // Without a listener a second error of a connection would end the process.
+    pool.on('connecting', ({ connection }) => connection.on('error', () => undefined))
+    this.#pools.set(lane, pool)
+    return pool
+  }
+}
+
+/** The client throws an answer that names any error; the answer is with it. */
+function replyIn(error: unknown): unknown {
+  return error instanceof Error && 'response' in error && typeof error.response === 'object' ? error.response : undefined
+}
+
+function mechanismOf({ mechanism }: KafkaLogin): 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' {
+  if (mechanism === 'plain') return 'PLAIN'
+  return mechanism === 'scram-sha-256' ? 'SCRAM-SHA-256' : 'SCRAM-SHA-512'
+}
+
+/** A host name is told to the server in the handshake; an address cannot be. */
+function isName(broker: string): boolean {
+  return isIP(parseAddress(broker).host) === 0
+}
+
+function parseAddress(broker: string): BrokerAddress {
+  const at = broker.lastIndexOf(':')
+  if (at < 0 || broker.endsWith(']')) return { host: unbracketed(broker), port: DEFAULT_PORT }
+  return { host: unbracketed(broker.slice(0, at)), port: Number(broker.slice(at + 1)) }
+}
+
+function unbracketed(host: string): string {
+  return host.replace(/^\[|\]$/g, '')
+}

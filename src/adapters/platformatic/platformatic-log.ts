@@ -1,0 +1,57 @@
+import type { LogConsumer } from '../../core/broker/log-consumer.ts'
+import type { LogDriver } from '../../core/broker/log-driver.ts'
+import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
+import type { TrunklineError } from '../../foundation/errors.ts'
+import { SupervisedConsumer } from '../wire/supervised-consumer.ts'
+import { WireProducer } from '../wire/wire-producer.ts'
+import { PlatformaticAdmin } from './admin.ts'
+import { PlatformaticClient } from './client.ts'
+import type { KafkaAddress } from './connections.ts'
+import { mapError } from './errors.ts'
+import type { MemberIdentity } from './group-session.ts'
+import { PlatformaticMembership } from './membership.ts'
+
+export interface PlatformaticLogOptions extends KafkaAddress {
+  /**
+   * Makes the members of this process static (`group.instance.id`): within the session timeout it may restart and read
+   * on without a rebalance. No two processes may have the same.
+   */
+  readonly instanceId?: string | undefined
+  /** The coordinator forgets a member that it has not heard for so long. Default 10 s. */
+  readonly sessionTimeoutMs?: number
+  readonly diagnostics?: BackboneDiagnostics | undefined
+}
+
+const SESSION_TIMEOUT_MS = 10_000
+
+/** Apache Kafka through `@platformatic/kafka`. The admin client is shared by the consumers; close it after they have stopped. */
+export function platformaticLog(options: PlatformaticLogOptions): LogDriver {
+  const { instanceId = null, sessionTimeoutMs = SESSION_TIMEOUT_MS, diagnostics, ...address } = options
+  const admin = new PlatformaticAdmin(address)
+  const map = (error: unknown): TrunklineError => mapError(error, address.brokers)
+  const consumer = (group: string, topics: readonly string[]): LogConsumer => {
+    const identity: MemberIdentity = { memberId: '', owned: [] }
+    return new SupervisedConsumer(
+      {
+        admin,
+        diagnostics,
+        mapError: map,
+        membership: ({ attempt, ...request }) =>
+          new PlatformaticMembership({
+            ...request,
+            client: new PlatformaticClient(address, attempt),
+            group,
+            identity,
+            instanceId,
+            sessionTimeoutMs,
+            rangeOf: (partition) => admin.rangeOf(partition),
+            diagnostics,
+          }),
+      },
+      group,
+      topics,
+    )
+  }
+  const producer = new WireProducer({ client: (attempt) => new PlatformaticClient(address, attempt), mapError: map, diagnostics })
+  return { producer, consumers: { consumer }, admin }
+}
