@@ -1,6 +1,7 @@
 import { Pool } from 'pg'
 import { z } from 'zod'
 import { MemoryLog } from './adapters/memory/memory-log.ts'
+import { parkingOptions } from './core/consume/parking-options.ts'
 import { compatibilityLevels } from './core/contract/evolution.ts'
 import type { SchemaRegistry } from './core/contract/registry.ts'
 import type { Logger } from './core/logger.ts'
@@ -118,6 +119,7 @@ export const backboneOptions = z.strictObject({
   registry: registryOptions.optional(),
   relay: relayOptions.prefault({}),
   timers: sagaTimerOptions.prefault({}),
+  parking: parkingOptions.prefault({}),
   /** How long a statement waits for a lock. Default '10s'. */
   lockTimeout: duration({ min: '10ms', max: '10m' }).prefault('10s'),
   /** How long a frozen process may hold its transaction open, and a statement go unanswered. Default '60s'; above every handler's timeout. */

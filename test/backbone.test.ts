@@ -118,7 +118,7 @@ test('health tells of each part', async () => {
   const { live, parts } = await backbone.health()
 
   expect(live).toBe(true)
-  expect(Object.keys(parts).sort()).toEqual(['consumer shop', 'database', 'relay'])
+  expect(Object.keys(parts).sort()).toEqual(['consumer shop', 'database', 'relay', 'retries shop'])
   expect(parts['database']).toEqual({ ready: true, state: 'reachable' })
 })
 

@@ -160,7 +160,9 @@ function bare(cell: string): string {
 function valueIn(cell: string): unknown {
   const text = bare(cell)
   if (text === '{}') return {}
-  if (/^\d+$/.test(text)) return Number(text)
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text)
+  const list = /^\[(.*)\]$/.exec(text)?.[1]
+  if (list !== undefined) return list === '' ? [] : list.split(', ').map(valueIn)
   if (text === 'true' || text === 'false') return text === 'true'
   const quoted = /^'(.*)'$/.exec(text)?.[1]
   return quoted === undefined ? undefined : (durationMs(quoted) ?? quoted)

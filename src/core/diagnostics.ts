@@ -84,6 +84,12 @@ export interface DiagnosticCatalogue {
     readonly offset: bigint
     readonly reason: string
   }
+  'retry.leased': { readonly group: string; readonly keys: number }
+  'retry.committing': { readonly group: string; readonly type: string; readonly id: string }
+  'retry.recording': { readonly group: string; readonly type: string; readonly id: string }
+  'retry.unparking': { readonly group: string; readonly topic: string }
+  'retry.unparked': { readonly group: string; readonly topic: string }
+  'retry.interrupted': { readonly group: string; readonly reason: string }
   'offset.committing': { readonly group: string; readonly topic: string; readonly partition: number; readonly next: bigint }
 
   'saga.transition': { readonly saga: string; readonly id: string; readonly from: string; readonly to: string }

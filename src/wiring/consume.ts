@@ -2,10 +2,13 @@ import { PostgresInboxStore } from '../adapters/postgres/inbox-store.ts'
 import { PostgresParkingStore } from '../adapters/postgres/parking-store.ts'
 import { PostgresParticipantStore } from '../adapters/postgres/participant-store.ts'
 import { PostgresPositionStore } from '../adapters/postgres/position-store.ts'
+import { PostgresRetryStore } from '../adapters/postgres/retry-store.ts'
 import { ConnectionShare } from '../core/consume/connection-share.ts'
 import { Consumer } from '../core/consume/consumer.ts'
 import type { Middleware } from '../core/consume/middleware.ts'
+import type { ParkingSettings } from '../core/consume/parking-options.ts'
 import type { GroupStart } from '../core/consume/registry.ts'
+import { RetryService } from '../core/consume/retry-service.ts'
 import type { Subscription } from '../core/consume/subscription.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
 
@@ -18,30 +21,40 @@ export interface GroupPlan<Tx> {
 /** Connections of the pool that effect transactions leave to publishers, positions and timers. */
 const RESERVED_CONNECTIONS = 2
 
-/** Builds one consumer per group. */
-export function buildConsumers<Tx extends object>(
+/** What reads one group's messages, and what runs again those that failed. */
+export interface GroupServices<Tx extends object> {
+  readonly consumer: Consumer<Tx>
+  readonly retries: RetryService<Tx>
+}
+
+export interface GroupSettings {
+  readonly parking: ParkingSettings
+  readonly stopDeadlineMs: number
+  readonly maxConnections: number
+  readonly onFailure: (group: string, error: unknown) => void
+}
+
+/** Builds a consumer and a retry service for each group. */
+export function buildGroups<Tx extends object>(
   groups: readonly GroupPlan<Tx>[],
   parts: SharedParts & LogParts & DatabaseParts<Tx> & { readonly middlewares: readonly Middleware<Tx>[] },
-  settings: { stopDeadlineMs: number; maxConnections: number; onFailure: (group: string, error: unknown) => void },
-): Consumer<Tx>[] {
+  { parking, stopDeadlineMs, maxConnections, onFailure }: GroupSettings,
+): GroupServices<Tx>[] {
   const { database } = parts
-  const consumerParts = {
-    ...parts,
+  const share = new ConnectionShare(maxConnections - RESERVED_CONNECTIONS)
+  const shared = { ...parts, share, participants: new PostgresParticipantStore({ database }) }
+  const consuming = {
+    ...shared,
     log: parts.consumers,
     positions: new PostgresPositionStore(database),
     inbox: new PostgresInboxStore(database),
     parking: new PostgresParkingStore(database),
-    participants: new PostgresParticipantStore({ database }),
-    share: new ConnectionShare(settings.maxConnections - RESERVED_CONNECTIONS),
   }
-  return groups.map(
-    ({ group, subscriptions, start }) =>
-      new Consumer(consumerParts, {
-        group,
-        subscriptions,
-        start,
-        stopDeadlineMs: settings.stopDeadlineMs,
-        onFailure: (error) => settings.onFailure(group, error),
-      }),
-  )
+  const retrying = { ...shared, retries: new PostgresRetryStore(database) }
+  const { workers, idleDelay: idleDelayMs, lease: leaseMs } = parking
+  return groups.map((plan) => {
+    const retries = new RetryService(retrying, { ...plan, workers, idleDelayMs, leaseMs })
+    const options = { ...plan, stopDeadlineMs, onFailure: (error: unknown) => onFailure(plan.group, error) }
+    return { retries, consumer: new Consumer({ ...consuming, onParked: () => retries.wake() }, options) }
+  })
 }

@@ -1,6 +1,5 @@
 import { checkMigrated } from '../adapters/postgres/migrate.ts'
 import type { ParsedOptions } from '../config.ts'
-import type { Consumer } from '../core/consume/consumer.ts'
 import type { Middleware } from '../core/consume/middleware.ts'
 import type { SubscriptionRegistry } from '../core/consume/registry.ts'
 import type { Transaction } from '../core/database/database.ts'
@@ -9,7 +8,7 @@ import { Relay } from '../core/outbox/relay.ts'
 import type { SagaTimers } from '../core/saga/timers.ts'
 import { ConfigurationError, isTrunklineError, messageOf, TransientError } from '../foundation/errors.ts'
 import { endsWithin, type Service, stopAll } from '../foundation/service.ts'
-import { buildConsumers } from './consume.ts'
+import { buildGroups, type GroupServices } from './consume.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
 import { askForIds } from './registry.ts'
 import type { SagaRegistry } from './saga.ts'
@@ -39,7 +38,7 @@ export class Life {
   #closed: Promise<void> | undefined
   #relay: Relay | undefined
   #timers: SagaTimers<Transaction> | undefined
-  #consumers: Consumer<Transaction>[] = []
+  #groups: GroupServices<Transaction>[] = []
 
   constructor(options: ParsedOptions, parts: LifeParts) {
     this.#options = options
@@ -117,16 +116,17 @@ export class Life {
       await this.#timers?.start()
     }
     if (roles.includes('consume')) {
-      this.#consumers = buildConsumers(
+      this.#groups = buildGroups(
         subscriptions.groups(),
         { ...this.#parts, ...log },
         {
+          parking: this.#options.parking,
           stopDeadlineMs: this.#options.stopTimeout,
           maxConnections: maxConnectionsOf(this.#options),
           onFailure: (group, error) => this.#partFailed(`consumer ${group}`, error),
         },
       )
-      await Promise.all(this.#consumers.map((consumer) => consumer.start()))
+      await Promise.all(this.#groups.flatMap(({ consumer, retries }) => [consumer.start(), retries.start()]))
     }
   }
 
@@ -147,7 +147,7 @@ export class Life {
     const deadline = clock.monotonic() + this.#options.stopTimeout
     const left = (): number => Math.max(0, deadline - clock.monotonic())
     // Consumers first: what their last effects published still leaves with this process's relay.
-    const services: (Service | undefined)[] = [...this.#consumers, this.#timers]
+    const services: (Service | undefined)[] = [...this.#groups.flatMap(({ consumer, retries }) => [consumer, retries]), this.#timers]
     const stopping = stopAll(services.filter((service) => service !== undefined)).then(() => this.#relay?.stop())
     const inTime = await endsWithin(settled(stopping), left() + STOP_MARGIN_MS)
     await log.producer.stop(left())
@@ -203,8 +203,9 @@ export class Life {
     if (this.#relay !== undefined) parts['relay'] = { ready: this.#relay.ready, state: this.#relay.state }
     if (this.#timers !== undefined)
       parts['timers'] = { ready: this.#timers.ready, state: this.#timers.ready ? 'running' : 'without database' }
-    for (const consumer of this.#consumers) {
+    for (const { consumer, retries } of this.#groups) {
       parts[`consumer ${consumer.group}`] = { ready: consumer.ready, state: consumer.ready ? 'member of its group' : 'joining' }
+      parts[`retries ${retries.group}`] = { ready: retries.ready, state: retries.ready ? 'running' : 'without database' }
     }
     const running = this.#starting !== undefined && this.#closed === undefined
     return { live: this.#closed === undefined, ready: running && Object.values(parts).every((part) => part.ready), parts }

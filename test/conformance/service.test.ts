@@ -7,7 +7,7 @@ import { SagaCoordinator } from '../../src/core/saga/coordinator.ts'
 import { SagaTimers, sagaTimerOptions } from '../../src/core/saga/timers.ts'
 import { systemClock } from '../../src/foundation/clock.ts'
 import { Loop } from '../../src/foundation/service.ts'
-import { buildConsumers } from '../../src/wiring/consume.ts'
+import { buildGroups } from '../../src/wiring/consume.ts'
 import { ConsumeBench } from '../core/consume/consume-bench.ts'
 import { fulfilment } from '../core/saga/given.ts'
 import { countedOn } from '../kit/contracts.ts'
@@ -53,18 +53,12 @@ serviceConformance('the relay', async () => {
 
 serviceConformance('a consumer', async () => {
   const bench = await ConsumeBench.open()
-  const registry = new SubscriptionRegistry<Transaction>(60_000)
-  // It ends when it is told to, as a handler should, and its message is handled by the next one.
-  registry.add('judge', [countedOn('t')], (_, { signal }) => new Promise((_, reject) => signal.addEventListener('abort', reject)))
+  const registry = waitingRegistry()
   return () => {
-    const { diagnostics, database, log } = bench.assembly()
-    const witness = new Witness(diagnostics)
-    const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), middlewares: [], diagnostics, ...database, ...log }
-    const [service] = buildConsumers(registry.groups(), parts, { maxConnections: 4, stopDeadlineMs: 1_000, onFailure: () => undefined })
-    if (service === undefined) throw new Error('There is a group, so there is a consumer.')
+    const { group, witness } = groupOn(bench, registry)
     return {
-      service,
-      running: () => service.ready,
+      service: group.consumer,
+      running: () => group.consumer.ready,
       begun: () => witness.count('consumer.assigned'),
       ...observed(bench, witness),
       busy: async () => {
@@ -74,6 +68,40 @@ serviceConformance('a consumer', async () => {
     }
   }
 })
+
+serviceConformance('the retries of a group', async () => {
+  const bench = await ConsumeBench.open()
+  const registry = waitingRegistry()
+  return () => {
+    const { group, witness } = groupOn(bench, registry)
+    return {
+      service: group.retries,
+      running: () => group.retries.ready,
+      begun: () => witness.count('retry.leased'),
+      ...observed(bench, witness),
+      busy: async () => {
+        await bench.park('a')
+        await witness.saw('delivery.started')
+      },
+    }
+  }
+})
+
+/** Its handler ends when it is told to, as a handler should; its message is handled by the next one. */
+function waitingRegistry(): SubscriptionRegistry<Transaction> {
+  const registry = new SubscriptionRegistry<Transaction>(60_000)
+  registry.add('judge', [countedOn('t')], (_, { signal }) => new Promise((_, reject) => signal.addEventListener('abort', reject)))
+  return registry
+}
+
+function groupOn(bench: ConsumeBench, registry: SubscriptionRegistry<Transaction>) {
+  const { diagnostics, database, log, options } = bench.assembly()
+  const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), middlewares: [], diagnostics, ...database, ...log }
+  const settings = { parking: options.parking, stopDeadlineMs: 1_000, maxConnections: 4, onFailure: () => undefined }
+  const [group] = buildGroups(registry.groups(), parts, settings)
+  if (group === undefined) throw new Error('There is a group in the registry.')
+  return { group, witness: new Witness(diagnostics) }
+}
 
 serviceConformance("the sagas' timers", async () => {
   const bench = await ConsumeBench.open()

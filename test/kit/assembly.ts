@@ -2,6 +2,7 @@ import { PostgresInboxStore } from '../../src/adapters/postgres/inbox-store.ts'
 import { PostgresParkingStore } from '../../src/adapters/postgres/parking-store.ts'
 import { PostgresParticipantStore } from '../../src/adapters/postgres/participant-store.ts'
 import { PostgresPositionStore } from '../../src/adapters/postgres/position-store.ts'
+import { PostgresRetryStore } from '../../src/adapters/postgres/retry-store.ts'
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from '../../src/config.ts'
 import type { LogProducer } from '../../src/core/broker/log-producer.ts'
 import { ConnectionShare } from '../../src/core/consume/connection-share.ts'
@@ -9,6 +10,8 @@ import { Consumer } from '../../src/core/consume/consumer.ts'
 import type { ParkingStore } from '../../src/core/consume/parking-store.ts'
 import type { PositionStore } from '../../src/core/consume/position-store.ts'
 import { type SubscriptionOptions, SubscriptionRegistry } from '../../src/core/consume/registry.ts'
+import { RetryService } from '../../src/core/consume/retry-service.ts'
+import type { RetryStore } from '../../src/core/consume/retry-store.ts'
 import type { Handler } from '../../src/core/consume/subscription.ts'
 import type { AnyContract, Outgoing } from '../../src/core/contract/contract.ts'
 import type { Database, Transaction } from '../../src/core/database/database.ts'
@@ -31,6 +34,7 @@ export interface Replacements {
   readonly producer?: (real: LogProducer) => LogProducer
   readonly inbox?: (real: InboxStore<Transaction>) => InboxStore<Transaction>
   readonly parking?: (real: ParkingStore<Transaction>, database: Database<Transaction>) => ParkingStore<Transaction>
+  readonly retries?: (real: RetryStore<Transaction>, database: Database<Transaction>) => RetryStore<Transaction>
   readonly positions?: (real: PositionStore<Transaction>, database: Database<Transaction>) => PositionStore<Transaction>
 }
 
@@ -44,7 +48,7 @@ export class Assembly {
   readonly #replacements: Replacements
   readonly #subscriptions = new SubscriptionRegistry<Transaction>(60_000)
   #relay: Relay | undefined
-  #consumers: Consumer<Transaction>[] = []
+  #groups: { readonly consumer: Consumer<Transaction>; readonly retries: RetryService<Transaction> }[] = []
   #stopped: Promise<void> | undefined
 
   constructor(options: BackboneOptions, replacements: Replacements = {}) {
@@ -88,8 +92,8 @@ export class Assembly {
       await this.relay.start()
     }
     if (run.includes('consume')) {
-      this.#consumers = this.#buildConsumers()
-      await Promise.all(this.#consumers.map((consumer) => consumer.start()))
+      this.#groups = this.#buildGroups()
+      await Promise.all(this.#groups.flatMap(({ consumer, retries }) => [consumer.start(), retries.start()]))
     }
   }
 
@@ -99,18 +103,19 @@ export class Assembly {
   }
 
   async #stop(): Promise<void> {
-    await Promise.all(this.#consumers.map((consumer) => consumer.stop()))
+    await Promise.all(this.#groups.flatMap(({ consumer, retries }) => [consumer.stop(), retries.stop()]))
     await this.#relay?.stop()
     await this.log.producer.stop(this.options.stopTimeout)
     await this.log.admin.close()
     await this.database.database.close()
   }
 
-  #buildConsumers(): Consumer<Transaction>[] {
+  #buildGroups(): { readonly consumer: Consumer<Transaction>; readonly retries: RetryService<Transaction> }[] {
     const { database } = this.database
     const positions = new PostgresPositionStore<Transaction>(database)
     const inbox = new PostgresInboxStore<Transaction>(database)
     const parking = new PostgresParkingStore<Transaction>(database)
+    const retries = new PostgresRetryStore<Transaction>(database)
     const parts = {
       ...this.#shared,
       ...this.database,
@@ -123,9 +128,13 @@ export class Assembly {
       share: new ConnectionShare(4),
       middlewares: [],
     }
-    return this.#subscriptions
-      .groups()
-      .map((plan) => new Consumer(parts, { ...plan, stopDeadlineMs: this.options.stopTimeout, onFailure: () => undefined }))
+    const retryParts = { ...parts, retries: this.#replacements.retries?.(retries, database) ?? retries }
+    const { workers, idleDelay: idleDelayMs, lease: leaseMs } = this.options.parking
+    return this.#subscriptions.groups().map((plan) => {
+      const service = new RetryService(retryParts, { ...plan, workers, idleDelayMs, leaseMs })
+      const options = { ...plan, stopDeadlineMs: this.options.stopTimeout, onFailure: () => undefined }
+      return { retries: service, consumer: new Consumer({ ...parts, onParked: () => service.wake() }, options) }
+    })
   }
 }
 

@@ -2,7 +2,8 @@ import type { SubscriptionPolicy } from '../../src/core/consume/subscription.ts'
 
 /** A subscription's policy for tests that do not care. */
 export const anyPolicy: SubscriptionPolicy = {
-  inlineRetries: 0,
+  retry: { inline: 0, delaysMs: [], jitter: 0, isPermanent: () => false },
+  onExhausted: 'hold',
   timeoutMs: 1_000,
   checksRules: false,
   transaction: 'batch',

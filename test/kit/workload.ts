@@ -20,15 +20,24 @@ interface Subscribing {
   subscribe(contract: Counted, handler: Handler<Counted, Transaction>, options?: SubscriptionOptions): void
 }
 
+export interface CountedPlan {
+  readonly topic: string
+  readonly handlerMs?: number
+  readonly retry?: SubscriptionOptions['retry']
+}
+
+/** Without a delay: a judge does not wait for what only takes its time. */
+const threeTimes: SubscriptionOptions['retry'] = { inline: 2, delays: [] }
+
 /** The handler of every run: an effect that can be counted. Notes make it fail in ways that handlers do. */
-export function applyCounted(service: Subscribing, { topic, handlerMs = 0 }: { topic: string; handlerMs?: number }): void {
+export function applyCounted(service: Subscribing, { topic, handlerMs = 0, retry = threeTimes }: CountedPlan): void {
   const handler: Handler<Counted, Transaction> = async ({ data }, { tx }) => {
     if (data.note === 'poison') throw new Error('This message always fails.')
     await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
     if (data.note === 'catches its SQL error') await tx.query('select 1 / 0').catch(() => undefined)
     if (handlerMs > 0) await pause(handlerMs)
   }
-  service.subscribe(countedOn(topic), handler, { timeout: '3s' })
+  service.subscribe(countedOn(topic), handler, { timeout: '3s', retry })
 }
 
 /** Publishes the next message of a key: its number is counted in the same transaction, under the key's lock. */

@@ -112,7 +112,7 @@ test('a dead letter that one build kept is read by the other: the old one by the
   const shop = await Shop.open()
   await shop.publish(shop.build(), next.OrderPaidV1({ id: 'a', amount: 1 }), next.OrderPaid({ id: 'b', amount: 2 }))
   const failing = shop.build()
-  failing.subscribe(next.OrderPaid, () => Promise.reject(new Error('never works')), { retry: { inline: 0 } })
+  failing.subscribe(next.OrderPaid, () => Promise.reject(new Error('never works')), { retry: { inline: 0, delays: [] } })
   await failing.start()
   const kept = await until('two dead letters', async () => {
     const rows = await shop.query(failing, parkedSql)

@@ -2,6 +2,7 @@ import { type EffectParts, type HeldPartition, placeOf, positionFenced } from '.
 import { keptInPart } from './kept-form.ts'
 import type { BatchRecord } from './lanes.ts'
 import { keysIn } from './lanes.ts'
+import type { ParkedMessage } from './parking-store.ts'
 import { type BatchFacts, type BatchPlan, passedOver, planBatch } from './plan.ts'
 import { reactionTo } from './retry.ts'
 import { runMessages } from './run-messages.ts'
@@ -41,6 +42,7 @@ export async function applyBatch<Tx extends object>(
   diagnostics.emit('batch.committed', about)
   for (const each of [tx, ...trial.txs]) parts.incidents.announce(each)
   tell(parts, held, plan)
+  if (plan.kept.some(({ message }) => runsAtOnce(message))) parts.onParked()
   // After the commit, because it may be the incident that was refused; the kept row is there in any case.
   if (!trial.form.whole) await tellOfForm(parts, held, plan.kept)
 }
@@ -108,6 +110,10 @@ async function setAside<Tx extends object>(
     trial.refused = ['failed', 'permanent'].includes(reactionTo(error, true))
     throw error
   }
+}
+
+function runsAtOnce({ state, attempts, delayMs }: ParkedMessage): boolean {
+  return state === 'waiting' && attempts > 0 && delayMs === 0
 }
 
 /** What became of each record, when it is known to be committed. */

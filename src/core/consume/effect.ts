@@ -17,6 +17,8 @@ export interface EffectParts<Tx extends object> extends PipelineParts<Tx> {
   readonly diagnostics: BackboneDiagnostics
   /** How many effect transactions this process may have open, shared fairly by the partitions. */
   readonly share: ConnectionShare
+  /** A message was parked that is to run again at once. */
+  readonly onParked: () => void
 }
 
 /** A partition that this member holds: its epoch, and the next offset that it may settle. */

@@ -1,7 +1,7 @@
 import type { Incident } from '../incident.ts'
 import type { HeldPartition } from './effect.ts'
 import { type BatchRecord, isMessage, laneOf, type MessageRecord } from './lanes.ts'
-import { behindItsKey, dead, type Failure, handledElsewhere, type Kept, schemaUnknown, unreadable } from './set-aside.ts'
+import { behindItsKey, type Failure, failed, handledElsewhere, type Kept, schemaUnknown, unreadable } from './set-aside.ts'
 
 /** What the database says about a batch, once it is claimed and its parked keys are locked. */
 export interface BatchFacts<Tx> {
@@ -54,7 +54,7 @@ export function planBatch<Tx>(held: HeldPartition, records: readonly BatchRecord
       const kept = reasonToKeep(held, each, facts)
       if (kept !== undefined) {
         plan.kept.push(kept)
-        if (each.key !== null) waiting.add(each.lane)
+        if (each.key !== null && kept.message.queued) waiting.add(each.lane)
       } else if (isMessage(each)) {
         plan.run.push(each)
       }
@@ -63,7 +63,7 @@ export function planBatch<Tx>(held: HeldPartition, records: readonly BatchRecord
   return plan
 }
 
-function reasonToKeep<Tx>(held: HeldPartition, each: BatchRecord<Tx>, { failed }: BatchFacts<Tx>): Kept<Tx> | undefined {
+function reasonToKeep<Tx>(held: HeldPartition, each: BatchRecord<Tx>, facts: BatchFacts<Tx>): Kept<Tx> | undefined {
   const { routed } = each
   switch (routed.kind) {
     case 'unhandled':
@@ -73,8 +73,8 @@ function reasonToKeep<Tx>(held: HeldPartition, each: BatchRecord<Tx>, { failed }
     case 'unknown schema':
       return schemaUnknown(held, each, routed.reason)
     case 'message': {
-      const failure = failed.get(each)
-      return failure === undefined ? undefined : dead(held, each, failure)
+      const failure = facts.failed.get(each)
+      return failure === undefined ? undefined : failed(held, each, failure)
     }
   }
 }

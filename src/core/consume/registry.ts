@@ -4,18 +4,19 @@ import { ConfigurationError } from '../../foundation/errors.ts'
 import { parseOptions } from '../../foundation/options.ts'
 import type { AnyContract } from '../contract/contract.ts'
 import type { BatchLimits } from './batch-size.ts'
+import { retryOptions, retryPolicy } from './policies/retry-policy.ts'
 import type { AnyHandler, Subscription, SubscriptionPolicy } from './subscription.ts'
 
 const BATCH_SIZE_MAX = 5_000
 const BATCH_LATENCY_MS_MAX = 10_000
 
 export const subscriptionOptions = z.strictObject({
-  retry: z
-    .strictObject({
-      /** How often a failed message runs again at once before it becomes a dead letter, 0–20. Default 2. */
-      inline: z.int().min(0).max(20).default(2),
-    })
-    .prefault({}),
+  retry: retryOptions.prefault({}),
+  /**
+   * What a message does to its key when its attempts are used up: 'hold' keeps the later ones waiting behind it until a
+   * person acts, 'skip' lets them flow, and gives up their order with it. Default 'hold'.
+   */
+  onExhausted: z.enum(['hold', 'skip']).default('hold'),
   /** How long a handler may take. Default '30s'. */
   timeout: duration({ min: '10ms', max: '10m' }).prefault('30s'),
   /**
@@ -105,7 +106,8 @@ export class SubscriptionRegistry<Tx> {
     if (transaction === 'batch' && !this.#sharesTransactions) throw transactionNotShared(where)
     if (transaction === 'message' && options.interleave) throw interleaveWithoutBatch(where)
     return {
-      inlineRetries: options.retry.inline,
+      retry: retryPolicy(options.retry),
+      onExhausted: options.onExhausted,
       timeoutMs: options.timeout,
       checksRules: options.checkRules,
       transaction,

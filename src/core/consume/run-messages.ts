@@ -77,15 +77,14 @@ async function runMessage<Tx extends object>(
 ): Promise<void> {
   const { message, subscription, inboxId } = each.routed
   const { group } = held
-  const attempt = (trial.attempts.get(each) ?? 0) + 1
   trial.handlerRan = true
   const part = parts.database.part?.(tx)
   const own = part?.tx ?? tx
   trial.txs.push(own)
   parts.publisher.enter(tx, own, { id: message.id, correlationId: message.correlationId })
-  parts.diagnostics.emit('delivery.started', { group, type: message.type, id: message.id, attempt })
+  parts.diagnostics.emit('delivery.started', { group, type: message.type, id: message.id, attempt: 1 })
   try {
-    await runHandler(parts, { tx: own, group, inboxId, message, subscription, attempt, signal: trial.signal })
+    await runHandler(parts, { tx: own, group, inboxId, message, subscription, attempt: 1, signal: trial.signal })
     await part?.end()
   } catch (error) {
     // A handler that is still running has not ended: its connection must be destroyed.

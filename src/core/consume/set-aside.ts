@@ -1,15 +1,21 @@
+import { deadLetter } from '../failures/dead-letter.ts'
 import { behindItsKey as keyParked, type Reason, reasonFor } from '../failures/reason.ts'
 import type { Incident } from '../incident.ts'
 import { type HeldPartition, placeOf } from './effect.ts'
 import type { BatchRecord } from './lanes.ts'
 import { keyOf, keyOfOne } from './parking.ts'
 import type { ParkedMessage } from './parking-store.ts'
+import type { Fate } from './policies/fate.ts'
 
-/** Why a message ended, and after how many attempts. */
+/** A message's recorded failures, why the last one happened, and what becomes of it. */
 export interface Failure {
   readonly attempts: number
   readonly reason: Reason
+  readonly fate: Fate
 }
+
+/** It is due as soon as it is the first of its key. */
+const waitsForItsTurn: Fate = { state: 'waiting', queued: true, delayMs: 0 }
 
 /** A record that is kept instead of applied, and what is told of it. */
 export interface Kept<Tx> {
@@ -18,23 +24,21 @@ export interface Kept<Tx> {
   readonly incident?: Incident
 }
 
-/** Waits behind an earlier message of its key. */
+/** Waits behind an earlier message of its key, whatever it failed by itself. */
 export function behindItsKey<Tx>(held: HeldPartition, of: BatchRecord<Tx>, failure?: Failure): Kept<Tx> {
-  return { of, message: parked(held, of, 'waiting', failure ?? { attempts: 0, reason: keyParked }) }
+  return { of, message: parked(held, of, { attempts: 0, reason: keyParked, ...failure, fate: waitsForItsTurn }) }
 }
 
-/** Will not be tried again; its key waits behind it. */
-export function dead<Tx>(held: HeldPartition, of: BatchRecord<Tx>, failure: Failure): Kept<Tx> {
-  const { attempts } = failure
-  const { code } = failure.reason
+/** Waits for its next attempt, or is dead; its key waits with it. */
+export function failed<Tx>(held: HeldPartition, of: BatchRecord<Tx>, failure: Failure): Kept<Tx> {
+  const message = parked(held, of, failure)
+  const { fate, attempts, reason } = failure
+  if (fate.state === 'waiting') return { of, message }
   const { type, id } = nameOf(of)
-  const incident: Incident = {
-    kind: 'dead_letter',
-    subject: subjectOf(held),
-    message: `${type} ${id} is a dead letter of group "${held.group}" after ${attempts} attempts (${code}). Later messages of its key wait behind it.`,
-    details: { id, offset: String(of.record.offset), attempts, code },
-  }
-  return { of, message: parked(held, of, 'dead', failure), incident }
+  const { group } = held
+  const holdsItsKey = fate.queued && of.key !== null
+  const dead = { group, place: placeOf(held), offset: of.record.offset, type, id, attempts, code: reason.code, holdsItsKey }
+  return { of, message, incident: deadLetter(dead) }
 }
 
 /** Has no readable message: kept with its bytes, and in nobody's way. */
@@ -48,19 +52,18 @@ export function unreadable<Tx>(held: HeldPartition, of: BatchRecord<Tx>, code: s
     message: `The record at ${held.topic}/${held.partition}/${record.offset} cannot be read (${code})${why}. Its bytes and the reason are kept as a dead letter of group "${held.group}", in trunkline.parked_message.`,
     details: { offset: String(record.offset), code },
   }
-  const message = parked(held, of, 'dead', notTried(of, code, reason))
-  return { of, message: { ...message, queued: false }, incident }
+  return { of, message: parked(held, of, { ...notTried(of, code, reason), fate: { state: 'dead', queued: false, delayMs: 0 } }), incident }
 }
 
 /** A handled type in a schema that is not known here: its key waits for a build that knows it. */
 export function schemaUnknown<Tx>(held: HeldPartition, of: BatchRecord<Tx>, reason: string): Kept<Tx> {
-  return { of, message: parked(held, of, 'waiting', notTried(of, 'SCHEMA_UNKNOWN', reason)) }
+  return { of, message: parked(held, of, notTried(of, 'SCHEMA_UNKNOWN', reason)) }
 }
 
 /** A type that only another build of the group handles: its key waits for that build. */
 export function handledElsewhere<Tx>(held: HeldPartition, of: BatchRecord<Tx>, name: string): Kept<Tx> {
   const reason = `This build of "${held.group}" has no handler for ${name}; another build of the group has.`
-  return { of, message: parked(held, of, 'waiting', notTried(of, 'HANDLER_ELSEWHERE', reason)) }
+  return { of, message: parked(held, of, notTried(of, 'HANDLER_ELSEWHERE', reason)) }
 }
 
 /** What telemetry calls the record, and the name that a handler of it is found by, where it says one. */
@@ -92,10 +95,10 @@ export function subjectOf(held: HeldPartition): string {
 
 function notTried<Tx>(of: BatchRecord<Tx>, code: string, text: string): Failure {
   const { name, type } = nameOf(of)
-  return { attempts: 0, reason: reasonFor(code, text, name ?? type) }
+  return { attempts: 0, reason: reasonFor(code, text, name ?? type), fate: waitsForItsTurn }
 }
 
-function parked<Tx>(held: HeldPartition, of: BatchRecord<Tx>, state: 'waiting' | 'dead', failure: Failure): ParkedMessage {
+function parked<Tx>(held: HeldPartition, of: BatchRecord<Tx>, { attempts, reason, fate }: Failure): ParkedMessage {
   const { record, routed, key } = of
   const { inboxId } = routed
   const { type, name } = nameOf(of)
@@ -105,10 +108,9 @@ function parked<Tx>(held: HeldPartition, of: BatchRecord<Tx>, state: 'waiting' |
     type,
     name,
     key: key === null ? keyOfOne(held.topic, inboxId) : keyOf(held, record, inboxId),
-    queued: true,
-    state,
-    delayMs: 0,
-    ...failure,
+    attempts,
+    reason,
+    ...fate,
     place: placeOf(held),
     record,
   }

@@ -6,6 +6,7 @@ import { applyBatch } from './batch.ts'
 import { type EffectParts, type HeldPartition, placeOf } from './effect.ts'
 import { keptForms } from './kept-form.ts'
 import { type BatchRecord, isMessage, type MessageRecord } from './lanes.ts'
+import { fateAfter } from './policies/fate.ts'
 import { type Reaction, reactionTo } from './retry.ts'
 import type { Failure } from './set-aside.ts'
 import { newTrial, type Thrown, type Trial } from './trial.ts'
@@ -55,7 +56,7 @@ export async function settleBatch<Tx extends object>(
           break
         case 'charge':
           for (const { of, error: cause } of tries.charged(error, trial)) charge(parts, held, tries, of, cause)
-          await settleBefore(parts, held, tries, trial)
+          tries.cutAfter(trial)
           break
         case 'again':
           break
@@ -64,7 +65,7 @@ export async function settleBatch<Tx extends object>(
   }
 }
 
-/** Records the failure, and decides whether the message runs again or is set aside. */
+/** A failed message is parked with its lane: it runs again from there, at once or later, while other keys flow. */
 function charge<Tx extends object>(
   parts: SettleParts<Tx>,
   held: HeldPartition,
@@ -73,37 +74,9 @@ function charge<Tx extends object>(
   error: unknown,
 ): void {
   const { message, subscription } = of.routed
-  const attempts = tries.fail(of)
-  parts.diagnostics.emit('delivery.failed', {
-    group: held.group,
-    type: message.type,
-    id: message.id,
-    attempt: attempts,
-    reason: errorName(error),
-  })
-  const exhausted = reactionTo(error, true) === 'permanent' || attempts > subscription.policy.inlineRetries
-  if (!exhausted) return
-  tries.setAside(of, { attempts, reason: reasonOf(error, message.name) })
-}
-
-/**
- * Where handlers ran in order, nothing behind the one that threw has run. What stands before it is settled without
- * it, so that it can be tried again alone; if it is set aside, it goes with them.
- */
-async function settleBefore<Tx extends object>(
-  parts: SettleParts<Tx>,
-  held: HeldPartition,
-  tries: Tries<Tx>,
-  trial: Trial<Tx>,
-): Promise<void> {
-  const [thrown] = trial.threw
-  if (thrown === undefined || trial.interleaved) return
-  let before = tries.cutAfter(thrown.of)
-  // A call may settle only a beginning, and the position must not jump over the rest.
-  while (before.length > 0) {
-    await settleBatch(parts, held, before, trial.mode, trial.signal)
-    before = before.filter(({ record }) => record.offset >= held.next)
-  }
+  const { type, id } = message
+  parts.diagnostics.emit('delivery.failed', { group: held.group, type, id, attempt: 1, reason: errorName(error) })
+  tries.setAside(of, { attempts: 1, reason: reasonOf(error, message.name), fate: fateAfter(subscription.policy, 1, error) })
 }
 
 type Next = 'give up' | 'conflict' | 'halve' | 'charge' | 'again'
@@ -112,7 +85,6 @@ type Next = 'give up' | 'conflict' | 'halve' | 'charge' | 'again'
 class Tries<Tx> {
   readonly #mode: Trial<Tx>['mode']
   readonly #signal: AbortSignal
-  readonly #attempts = new Map<BatchRecord<Tx>, number>()
   readonly #failed = new Map<BatchRecord<Tx>, Failure>()
   #batch: readonly BatchRecord<Tx>[]
   #interleaves = true
@@ -136,7 +108,7 @@ class Tries<Tx> {
 
   next(): Trial<Tx> {
     this.#begun++
-    const plan = { mode: this.#mode, interleaves: this.#interleaves, attempts: this.#attempts, failed: this.#failed, signal: this.#signal }
+    const plan = { mode: this.#mode, interleaves: this.#interleaves, failed: this.#failed, signal: this.#signal }
     return newTrial(plan, keptForms[this.#form])
   }
 
@@ -165,12 +137,6 @@ class Tries<Tx> {
     return [{ of: only, error }]
   }
 
-  fail(of: BatchRecord<Tx>): number {
-    const attempts = (this.#attempts.get(of) ?? 0) + 1
-    this.#attempts.set(of, attempts)
-    return attempts
-  }
-
   setAside(of: BatchRecord<Tx>, failure: Failure): void {
     this.#failed.set(of, failure)
   }
@@ -181,15 +147,12 @@ class Tries<Tx> {
   }
 
   /**
-   * Goes on with the beginning of the batch up to the message that threw, or, if it runs again, with it alone.
-   *
-   * @returns what has to be settled before it
+   * Goes on with the beginning of the batch up to the message that threw, which goes with it to be set aside: where
+   * handlers ran in order, nothing behind it has run.
    */
-  cutAfter(of: BatchRecord<Tx>): readonly BatchRecord<Tx>[] {
-    const at = this.#batch.indexOf(of)
-    const before = this.#failed.has(of) ? [] : this.#batch.slice(0, at)
-    this.#batch = this.#failed.has(of) ? this.#batch.slice(0, at + 1) : [of]
-    return before
+  cutAfter({ threw, interleaved }: Trial<Tx>): void {
+    const [thrown] = threw
+    if (thrown !== undefined && !interleaved) this.#batch = this.#batch.slice(0, this.#batch.indexOf(thrown.of) + 1)
   }
 
   /** Of several handlers that failed side by side, one may have met what is not a message's fault: that comes first. */

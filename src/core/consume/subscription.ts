@@ -1,5 +1,6 @@
 import type { AnyContract, Message, Outgoing } from '../contract/contract.ts'
 import type { Logger } from '../logger.ts'
+import type { RetryPolicy } from './policies/retry-policy.ts'
 
 export interface PublishOptions {
   /** CloudEvents extensions: names of 1–20 lower-case letters and digits, values up to 256 bytes. */
@@ -41,8 +42,10 @@ export interface Subscription<Tx> {
 
 /** What was decided for one subscription, with every default filled in. */
 export interface SubscriptionPolicy {
-  /** How often a failed message runs again at once, before it is parked. */
-  readonly inlineRetries: number
+  /** When a message that failed runs again. */
+  readonly retry: RetryPolicy
+  /** Whether a dead message holds its key until a person acts, or its later ones flow. */
+  readonly onExhausted: 'hold' | 'skip'
   readonly timeoutMs: number
   /** Whether messages share a transaction, or each has one of its own. */
   readonly transaction: 'batch' | 'message'

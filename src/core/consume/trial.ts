@@ -16,8 +16,6 @@ export interface Trial<Tx> {
   /** Whether handlers may run side by side where their subscription allows it. */
   readonly interleaves: boolean
   readonly form: KeptForm
-  /** Recorded failures of messages that are to run again. */
-  readonly attempts: ReadonlyMap<BatchRecord<Tx>, number>
   /** Messages that are to be set aside. */
   readonly failed: ReadonlyMap<BatchRecord<Tx>, Failure>
   readonly signal: AbortSignal
@@ -34,9 +32,6 @@ export interface Trial<Tx> {
   refused: boolean
 }
 
-export function newTrial<Tx>(
-  plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'attempts' | 'failed' | 'signal'>,
-  form = keptForms[0],
-): Trial<Tx> {
+export function newTrial<Tx>(plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'failed' | 'signal'>, form = keptForms[0]): Trial<Tx> {
   return { ...plan, form, threw: [], txs: [], interleaved: false, handlerRan: false, refused: false }
 }

@@ -52,7 +52,7 @@ describe('a batch', () => {
   })
 
   test('runs again without the lane that threw, and with what stood before it', async () => {
-    const { bench, witness } = await batchOf(['a', 'b', ['b', 'poison'], 'c', 'b', 'a'], apply, { retry: { inline: 0 } })
+    const { bench, witness } = await batchOf(['a', 'b', ['b', 'poison'], 'c', 'b', 'a'], apply, { retry: { inline: 0, delays: [] } })
 
     expect(await bench.effects()).toEqual(['a1', 'b1', 'c1', 'a2'])
     expect(await bench.parked()).toMatchObject([{ state: 'dead', attempts: 1 }, { state: 'waiting' }])
@@ -72,7 +72,7 @@ describe('a batch', () => {
         if (message.data.note === 'orphan') await delivery.tx.query('insert into child values (1)')
         await apply(message, delivery)
       },
-      { retry: { inline: 1 } },
+      { retry: { inline: 1, delays: [] } },
     )
     await backbone.start({ run: ['consume'] })
 
@@ -92,7 +92,7 @@ describe('a batch', () => {
         if (message.data.key === 'b' && ++runs <= 2) await delivery.tx.query("do $$ begin raise exception using errcode = '40001'; end $$")
         await apply(message, delivery)
       },
-      { retry: { inline: 0 } },
+      { retry: { inline: 0, delays: [] } },
     )
 
     expect(await bench.effects()).toEqual(['a1', 'b1', 'c1'])
@@ -107,7 +107,7 @@ describe('a batch', () => {
         await apply(message, delivery)
         if (message.data.note === 'catches') await delivery.tx.query('select 1 / 0').catch(() => undefined)
       },
-      { retry: { inline: 0 } },
+      { retry: { inline: 0, delays: [] } },
     )
 
     expect(await bench.effects()).toEqual(['a1', 'c1'])
@@ -121,7 +121,7 @@ describe('a batch', () => {
         await apply(message, delivery)
         if (message.data.note === 'does not wait') void delivery.tx.query('select 1 / 0').catch(() => undefined)
       },
-      { retry: { inline: 0 } },
+      { retry: { inline: 0, delays: [] } },
     )
 
     expect(await bench.effects()).toEqual(['a1', 'c1'])
@@ -227,7 +227,7 @@ describe('an interleaved batch', () => {
   test('sets aside every lane that threw at once, and applies the others', async () => {
     const { bench, witness } = await batchOf(['a', ['b', 'poison'], 'c', ['d', 'poison'], 'b', 'e'], apply, {
       interleave: true,
-      retry: { inline: 0 },
+      retry: { inline: 0, delays: [] },
     })
 
     expect((await bench.effects()).toSorted()).toEqual(['a1', 'c1', 'e1'])
@@ -243,7 +243,7 @@ describe('an interleaved batch', () => {
         if (message.data.note === 'divides') await delivery.tx.query('select 1 / 0')
         await apply(message, delivery)
       },
-      { interleave: true, retry: { inline: 0 } },
+      { interleave: true, retry: { inline: 0, delays: [] } },
     )
 
     expect((await bench.effects()).toSorted()).toEqual(['a1', 'c1', 'd1'])
@@ -257,7 +257,7 @@ describe('an interleaved batch', () => {
         await delivery.tx.savepoint(async () => await delivery.tx.query('select 1 / 0')).catch(() => undefined)
         await apply(message, delivery)
       },
-      { interleave: true, retry: { inline: 0 } },
+      { interleave: true, retry: { inline: 0, delays: [] } },
     )
 
     expect(await bench.effects()).toEqual(['a1', 'b1', 'c1'])

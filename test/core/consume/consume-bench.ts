@@ -1,6 +1,7 @@
 import { Pool } from 'pg'
 import { onTestFinished } from 'vitest'
 import { MemoryLog } from '../../../src/adapters/memory/memory-log.ts'
+import { PostgresParkingStore } from '../../../src/adapters/postgres/parking-store.ts'
 import type { HeaderPair } from '../../../src/core/broker/log-producer.ts'
 import { type Backbone, createBackbone } from '../../../src/index.ts'
 import { Assembly, type Replacements } from '../../kit/assembly.ts'
@@ -10,6 +11,7 @@ import { readDatabase, runTables } from '../../kit/history.ts'
 import { MemoryReader } from '../../kit/memory-reader.ts'
 import { until, Witness } from '../../kit/wait.ts'
 import { applyCounted, publishNext } from '../../kit/workload.ts'
+import { countedMessage } from './parked.ts'
 
 /** What a foreign producer may write. */
 export interface ForeignRecord {
@@ -26,6 +28,7 @@ export class ConsumeBench {
   readonly pool: Pool
   readonly #reader: MemoryReader
   #publisher: Backbone | undefined
+  readonly #parked = new Map<string, number>()
 
   private constructor(url: string) {
     this.url = url
@@ -87,6 +90,20 @@ export class ConsumeBench {
     if (outcome.status !== 'acked') throw outcome.reason
   }
 
+  /** Parks messages of the given keys, each the next version of its key, as if a handler had failed on them. */
+  async park(...keys: readonly string[]): Promise<void> {
+    const { database } = this.assembly().database
+    const parking = new PostgresParkingStore(database)
+    const messages = keys.map((key) => countedMessage('judge', key, this.#nextVersion(key)))
+    await database.transaction((tx) => parking.park(tx, messages))
+  }
+
+  #nextVersion(key: string): number {
+    const version = (this.#parked.get(key) ?? 0) + 1
+    this.#parked.set(key, version)
+    return version
+  }
+
   /** Writes every record of the topic once more, as a relay does that died before it removed them. */
   async sendAgain(): Promise<void> {
     const partitions = await this.#reader.read('t')
@@ -104,13 +121,14 @@ export class ConsumeBench {
     return (await this.pool.query<Record<string, unknown>>(text, values)).rows
   }
 
-  /** Resolves when the group has settled everything that the topic holds. */
+  /** Resolves when the group has settled everything that the topic holds, and no parked message is to run again now. */
   async settled(group = 'judge'): Promise<void> {
     const end = (await this.#reader.read('t')).flat().length
     await until(`group "${group}" at offset sum ${end}`, async () => {
       const [row] = await this.query(positionSql, [group])
       return Number(row?.['at']) === end
     })
+    await until('no message that is to run again now', async () => (await this.query(retriesSql, [group])).length === 0)
   }
 
   async effects(): Promise<string[]> {
@@ -143,6 +161,15 @@ export class ConsumeBench {
     } as const
   }
 }
+
+// What waits for another build, waits for long.
+const retriesSql = `
+  select from trunkline.parked_key k
+    join lateral (select reason_code from trunkline.parked_message m
+                   where m.consumer_group = k.consumer_group and m.key_topic = k.topic and m.key_hash = k.key_hash
+                   order by seq limit 1) head on true
+   where k.consumer_group = $1 and (k.due <= now() or k.lease_until > now())
+     and head.reason_code not in ('HANDLER_ELSEWHERE', 'SCHEMA_UNKNOWN')`
 
 const positionSql = `
   select coalesce(sum(next_offset), 0) as at from trunkline.consumer_position where consumer_group = $1 and topic = 't'`

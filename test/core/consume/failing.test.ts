@@ -18,7 +18,7 @@ describe('a message that fails', () => {
         if (attempt < 3) throw new Error('not yet')
         await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
       },
-      { retry: { inline: 2 } },
+      { retry: { inline: 2, delays: [] } },
     )
     await bench.publish('a')
     await backbone.start({ run: ['consume'] })
@@ -91,7 +91,7 @@ describe('a message that fails', () => {
         signal.addEventListener('abort', () => void tx.query(insert).catch(() => undefined))
         await new Promise(() => undefined)
       },
-      { timeout: '50ms', retry: { inline: 0 } },
+      { timeout: '50ms', retry: { inline: 0, delays: [] } },
     )
     await bench.publish('a')
     await backbone.start({ run: ['consume'] })
@@ -124,7 +124,7 @@ describe('a message that fails', () => {
         if (++runs <= 3) await tx.query("do $$ begin raise exception using errcode = '40001'; end $$")
         await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
       },
-      { retry: { inline: 0 } },
+      { retry: { inline: 0, delays: [] } },
     )
     await bench.publish('a')
     await backbone.start({ run: ['consume'] })

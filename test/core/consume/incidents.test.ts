@@ -4,7 +4,7 @@ import { ReserveStock, StockReserved } from '../../../examples/order-fulfilment/
 import { createLogger } from '../../../src/adapters/pino/logger.ts'
 import { saga } from '../../../src/core/saga/definition.ts'
 import { systemClock } from '../../../src/foundation/clock.ts'
-import { buildConsumers } from '../../../src/wiring/consume.ts'
+import { buildGroups } from '../../../src/wiring/consume.ts'
 import { until } from '../../kit/wait.ts'
 import { applyCounted } from '../../kit/workload.ts'
 import { fulfilment, head, order } from '../saga/given.ts'
@@ -65,19 +65,19 @@ test('neither the record nor the text of an error is in an incident or a diagnos
 
 test('what a driver says of a batch that it could not read is in the incident', async () => {
   const bench = await ConsumeBench.open()
-  const { diagnostics, database, log } = bench.assembly()
+  const { diagnostics, database, log, options } = bench.assembly()
   const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), middlewares: [], diagnostics, ...database, ...log }
-  const settings = { stopDeadlineMs: 0, maxConnections: 4, onFailure: () => undefined }
-  const [consumer] = buildConsumers(
+  const settings = { parking: options.parking, stopDeadlineMs: 0, maxConnections: 4, onFailure: () => undefined }
+  const [group] = buildGroups(
     [{ group: 'judge', subscriptions: new Map(), start: { from: 'earliest', onGap: 'earliest' } }],
     parts,
     settings,
   )
   const unreadable = { code: 'KAFKA_CODEC_UNKNOWN', reason: 'It is compressed with snappy. Let its producer use zstd.' }
   const record = { offset: 0n, key: null, value: Buffer.from('batch'), headers: [], timestampMs: 0, unreadable }
-  await consumer?.onAssigned({ topic: 't', partition: 0 }, { earliest: 0n, latest: 1n, topicId: null })
+  await group?.consumer.onAssigned({ topic: 't', partition: 0 }, { earliest: 0n, latest: 1n, topicId: null })
 
-  const next = await consumer?.onBatch({ topic: 't', partition: 0, records: [record] }, new AbortController().signal)
+  const next = await group?.consumer.onBatch({ topic: 't', partition: 0, records: [record] }, new AbortController().signal)
 
   expect(next).toBe(1n)
   expect(await bench.query('select record_value from trunkline.parked_message')).toEqual([{ record_value: record.value }])

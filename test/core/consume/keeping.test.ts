@@ -48,7 +48,7 @@ async function keptAndPassed(bad: ForeignRecord, fail: (note: string) => unknown
       }
       await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
     },
-    { retry: { inline: 0 } },
+    { retry: { inline: 0, delays: [] } },
   )
   await bench.append(bad)
   await bench.append(foreign({ key: Buffer.from('neighbour') }))
@@ -154,7 +154,7 @@ describe('a message that cannot be kept as it is', () => {
     const bench = await ConsumeBench.open()
     const assembly = bench.assembly({ parking })
     const witness = new Witness(assembly.diagnostics)
-    applyCounted(assembly, { topic: 't' })
+    applyCounted(assembly, { topic: 't', retry: { inline: 0, delays: [] } })
     await bench.append(foreign(poison))
     await bench.append(foreign())
     await bench.append({ value: Buffer.from('no envelope'), headers: [['note', Buffer.from('hello')]] })

@@ -57,7 +57,7 @@ describe('a middleware', () => {
         throw error
       })
     })
-    backbone.subscribe(Counted, async () => Promise.reject(new Error('never')), { retry: { inline: 1 } })
+    backbone.subscribe(Counted, async () => Promise.reject(new Error('never')), { retry: { inline: 1, delays: [] } })
     await bench.publish('a')
     await backbone.start({ run: ['consume'] })
 
@@ -122,7 +122,7 @@ describe('a middleware', () => {
     const bench = await ConsumeBench.open()
     const { backbone, witness } = bench.backbone()
     backbone.use(({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))))
-    backbone.subscribe(Counted, async () => undefined, { timeout: '20ms', retry: { inline: 0 } })
+    backbone.subscribe(Counted, async () => undefined, { timeout: '20ms', retry: { inline: 0, delays: [] } })
     await bench.publish('a')
     await backbone.start({ run: ['consume'] })
 

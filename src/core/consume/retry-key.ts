@@ -1,0 +1,225 @@
+import { backoffMs } from '../../foundation/backoff.ts'
+import type { Clock } from '../../foundation/clock.ts'
+import { ConflictError, errorName } from '../../foundation/errors.ts'
+import type { WriterSchemas } from '../contract/writer-schemas.ts'
+import type { BackboneDiagnostics } from '../diagnostics.ts'
+import { deadLetter } from '../failures/dead-letter.ts'
+import { type Reason, reasonFor, reasonOf } from '../failures/reason.ts'
+import type { TransactionalIncidentLog } from '../incident.ts'
+import type { ConnectionShare } from './connection-share.ts'
+import { type PipelineParts, runHandler } from './pipeline.ts'
+import { type Fate, fateAfter } from './policies/fate.ts'
+import { reactionTo } from './retry.ts'
+import type { LeasedKey, QueuedMessage, RetryStore } from './retry-store.ts'
+import { type Routed, routeRecord } from './route.ts'
+import type { Subscription } from './subscription.ts'
+
+/** Reruns after a conflict, before it counts as a failure. */
+const CONFLICTS_MAX = 20
+/** How soon a key is looked at again whose first message cannot run for a reason outside of it. */
+const UNABLE_DELAY_MS = 5_000
+/** As long as a registry's "not found" is believed, and a little longer. */
+const SCHEMA_DELAY_MS = 15_000
+
+export interface RetryParts<Tx extends object> extends PipelineParts<Tx> {
+  readonly retries: RetryStore<Tx>
+  readonly incidents: TransactionalIncidentLog<Tx>
+  readonly writerSchemas?: WriterSchemas | undefined
+  readonly diagnostics: BackboneDiagnostics
+  readonly clock: Clock
+  /** How many effect transactions this process may have open. */
+  readonly share: ConnectionShare
+}
+
+export interface RetryKeySettings<Tx> {
+  /** By message name. */
+  readonly subscriptions: ReadonlyMap<string, Subscription<Tx>>
+  readonly leaseMs: number
+}
+
+type RoutedMessage<Tx> = Extract<Routed<Tx>, { kind: 'message' }>
+
+/**
+ * Runs the messages of one leased key in their order, each in a transaction of its own, until its queue is empty and the
+ * key is unparked, or its first message cannot go on now. Either way the key is given back.
+ *
+ * @throws TransientError the database is unreachable; nothing was changed and no attempt is spent, and the lease runs out by itself
+ */
+export async function emptyKey<Tx extends object>(
+  parts: RetryParts<Tx>,
+  settings: RetryKeySettings<Tx>,
+  key: LeasedKey,
+  signal: AbortSignal,
+): Promise<void> {
+  const { retries, clock } = parts
+  let renewAt = clock.monotonic() + settings.leaseMs / 2
+  while (!signal.aborted) {
+    if (clock.monotonic() > renewAt) {
+      if (!(await retries.renew(key, settings.leaseMs))) return
+      renewAt = clock.monotonic() + settings.leaseMs / 2
+    }
+    const [head] = await retries.peek(key, { messages: 1, bytes: 0 })
+    if (head === undefined) {
+      if (await unpark(parts, key)) return
+      break
+    }
+    if (!(await runHead(parts, settings, key, head, signal))) return
+  }
+  await retries.giveBack(key, 0)
+}
+
+async function unpark<Tx extends object>({ retries, diagnostics }: RetryParts<Tx>, key: LeasedKey): Promise<boolean> {
+  const { group, topic } = key
+  diagnostics.emit('retry.unparking', { group, topic })
+  try {
+    if (!(await retries.unpark(key))) return false
+  } catch (error) {
+    // Whoever appends holds the key for longer than a lock is waited for.
+    if (error instanceof ConflictError) return false
+    throw error
+  }
+  diagnostics.emit('retry.unparked', { group, topic })
+  return true
+}
+
+/** @returns whether it was applied; otherwise the key is not this process's any more */
+async function runHead<Tx extends object>(
+  parts: RetryParts<Tx>,
+  settings: RetryKeySettings<Tx>,
+  key: LeasedKey,
+  head: QueuedMessage,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let conflicts = 0
+  while (true) {
+    let handlerRan = false
+    let routed: Routed<Tx> | undefined
+    try {
+      routed = await route(parts, settings, head)
+      if (routed.kind !== 'message') return await setAside(parts, key, head, routed)
+      const onStart = (): void => {
+        handlerRan = true
+      }
+      if (await apply(parts, key, head, routed, { signal, onStart })) return true
+      // It is not the first one any more, or the lease is somebody else's.
+      await parts.retries.giveBack(key, 0)
+      return false
+    } catch (error) {
+      const reaction = reactionTo(error, handlerRan)
+      // A handler that was told to stop did not fail.
+      const stopped = signal.aborted && reaction !== 'permanent'
+      if (stopped || reaction === 'unavailable' || reaction === 'fenced' || routed?.kind !== 'message') {
+        await parts.retries.giveBack(key, stopped ? 0 : UNABLE_DELAY_MS)
+        if (!stopped) parts.diagnostics.emit('retry.interrupted', { group: key.group, reason: errorName(error) })
+        return false
+      }
+      if (reaction === 'conflict' && ++conflicts <= CONFLICTS_MAX) {
+        await parts.clock.sleep(backoffMs(conflicts, { minMs: 1, maxMs: 100, jitter: 1 }), signal)
+        continue
+      }
+      await fail(parts, key, head, routed, error)
+      return false
+    }
+  }
+}
+
+/** Outside of the transaction, because a registry may have to be asked. */
+async function route<Tx extends object>(
+  { writerSchemas }: RetryParts<Tx>,
+  { subscriptions }: RetryKeySettings<Tx>,
+  { record, place }: QueuedMessage,
+): Promise<Exclude<Routed<Tx>, { kind: 'schema needed' }>> {
+  let routed = routeRecord(record, place, { subscriptions, writerSchemas })
+  while (routed.kind === 'schema needed') {
+    await writerSchemas?.load(routed.schemaId)
+    routed = routeRecord(record, place, { subscriptions, writerSchemas })
+  }
+  return routed
+}
+
+/**
+ * One transaction: lock the key, take the message if it is still the first, handler, outgoing, COMMIT.
+ *
+ * The id was claimed when the message was parked; the deleted row is what makes the effect happen once.
+ */
+async function apply<Tx extends object>(
+  parts: RetryParts<Tx>,
+  key: LeasedKey,
+  head: QueuedMessage,
+  { message, subscription }: RoutedMessage<Tx>,
+  run: { readonly signal: AbortSignal; readonly onStart: () => void },
+): Promise<boolean> {
+  const { diagnostics, publisher, retries, share } = parts
+  const { group } = key
+  const attempt = head.attempts + 1
+  const work = async (tx: Tx): Promise<boolean> => {
+    if (!(await retries.take(tx, key, [head]))) return false
+    run.onStart()
+    diagnostics.emit('delivery.started', { group, type: message.type, id: message.id, attempt })
+    await runHandler(parts, { tx, group, inboxId: head.inboxId, message, subscription, attempt, signal: run.signal })
+    diagnostics.emit('retry.committing', { group, type: message.type, id: message.id })
+    return true
+  }
+  const cause = { id: message.id, correlationId: message.correlationId }
+  // It may run again when the outcome is unknown: the row is there, or it is not.
+  const applied = await share.use(`retries ${group}`, () => publisher.transaction(work, { rerunsWhenUnknown: true, cause }))
+  if (!applied) return false
+  const told = { group, type: message.type, id: message.id, ...head.place, offset: head.record.offset }
+  diagnostics.emit('delivery.applied', { ...told, publishedAt: message.time.getTime() })
+  return true
+}
+
+/** What this process cannot run, spends no attempt; what no process can read, is dead. */
+async function setAside<Tx extends object>(
+  parts: RetryParts<Tx>,
+  key: LeasedKey,
+  head: QueuedMessage,
+  routed: Exclude<Routed<Tx>, { kind: 'message' | 'schema needed' }>,
+): Promise<false> {
+  if (routed.kind !== 'unreadable') {
+    await parts.retries.giveBack(key, routed.kind === 'unhandled' ? UNABLE_DELAY_MS : SCHEMA_DELAY_MS)
+    return false
+  }
+  const reason = reasonFor(routed.code, routed.reason, routed.type)
+  // What a handler failed on holds its key, even if it was not kept whole; what never was readable holds nobody up.
+  const queued = head.attempts > 0
+  await record(parts, key, head, { type: routed.type, id: head.inboxId }, reason, { state: 'dead', queued, delayMs: 0 })
+  return false
+}
+
+async function fail<Tx extends object>(
+  parts: RetryParts<Tx>,
+  key: LeasedKey,
+  head: QueuedMessage,
+  { message, subscription }: RoutedMessage<Tx>,
+  error: unknown,
+): Promise<void> {
+  const attempts = head.attempts + 1
+  const seen = { group: key.group, type: message.type, id: message.id }
+  parts.diagnostics.emit('delivery.failed', { ...seen, attempt: attempts, reason: errorName(error) })
+  await record(parts, key, head, message, reasonOf(error, message.name), fateAfter(subscription.policy, attempts, error))
+}
+
+/** A failure has a transaction of its own: that of the attempt is gone. */
+async function record<Tx extends object>(
+  parts: RetryParts<Tx>,
+  key: LeasedKey,
+  head: QueuedMessage,
+  { type, id }: { readonly type: string; readonly id: string },
+  reason: Reason,
+  fate: Fate,
+): Promise<void> {
+  const { diagnostics, incidents, publisher, retries } = parts
+  const { group } = key
+  const attempts = head.attempts + 1
+  const dead = { group, place: head.place, offset: head.record.offset, type, id, attempts, code: reason.code, holdsItsKey: fate.queued }
+  diagnostics.emit('retry.recording', { group, type, id })
+  const tx = await publisher.transaction(async (tx) => {
+    if (!(await retries.fail(tx, key, { seq: head.seq, attempts, reason, fate }))) return undefined
+    if (fate.state === 'dead') await incidents.recordIn(tx, deadLetter(dead))
+    return tx
+  })
+  if (tx === undefined) return
+  incidents.announce(tx)
+  diagnostics.emit('delivery.parked', { group, type, id, state: fate.state, reason: reason.code })
+}

@@ -1,0 +1,110 @@
+import { backoffMs } from '../../foundation/backoff.ts'
+import { errorName } from '../../foundation/errors.ts'
+import { Loop, type Service } from '../../foundation/service.ts'
+import { WakeUp } from '../outbox/wake-up.ts'
+import { emptyKey, type RetryKeySettings, type RetryParts } from './retry-key.ts'
+import type { Capabilities, LeasedKey } from './retry-store.ts'
+
+export interface RetrySettings<Tx> extends RetryKeySettings<Tx> {
+  readonly group: string
+  /** Keys at a time. */
+  readonly workers: number
+  /** Longest pause between two looks. */
+  readonly idleDelayMs: number
+}
+
+const ERROR_PAUSE_MS_MAX = 5_000
+
+/**
+ * Empties the parked keys of one group: what is due runs again, in the order of its key.
+ *
+ * Any number may run, in any build: a key is run by whoever holds its lock, and keys whose first message this process
+ * cannot handle or read are left to others. A crash loses nothing and spends no attempt; the lease of its keys runs out.
+ */
+export class RetryService<Tx extends object> implements Service {
+  readonly #parts: RetryParts<Tx>
+  readonly #settings: RetrySettings<Tx>
+  readonly #capable: Capabilities
+  readonly #running = new Set<Promise<void>>()
+  readonly #wakeUp = new WakeUp()
+  readonly #loop: Loop
+  #failures = 0
+  #ready = false
+
+  constructor(parts: RetryParts<Tx>, settings: RetrySettings<Tx>) {
+    this.#parts = parts
+    this.#settings = settings
+    this.#capable = capabilitiesOf(settings)
+    this.#loop = new Loop(`retries ${settings.group}`, (signal) => this.#run(signal))
+  }
+
+  get group(): string {
+    return this.#settings.group
+  }
+
+  /** Whether the last look at the parked keys worked. */
+  get ready(): boolean {
+    return this.#ready && this.#loop.running
+  }
+
+  start(): Promise<void> {
+    return this.#loop.start()
+  }
+
+  /** Resolves when no handler of a parked message runs any more. */
+  stop(): Promise<void> {
+    return this.#loop.stop()
+  }
+
+  /** Looks at once instead of at the end of its pause: a key was parked here that is due now. */
+  wake(): void {
+    this.#wakeUp.wake()
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) await this.#wakeUp.wait(await this.#look(signal), signal)
+    await Promise.allSettled(this.#running)
+  }
+
+  /** Leases what is due and sets workers to it. @returns how long to wait until the next look, if nothing rings before */
+  async #look(signal: AbortSignal): Promise<number> {
+    const { retries, diagnostics } = this.#parts
+    const { group, idleDelayMs, leaseMs, workers } = this.#settings
+    try {
+      const free = workers - this.#running.size
+      const keys = free > 0 ? await retries.lease(this.#capable, free, leaseMs) : []
+      if (keys.length > 0) diagnostics.emit('retry.leased', { group, keys: keys.length })
+      for (const key of keys) this.#work(key, signal)
+      this.#ready = true
+      this.#failures = 0
+      if (this.#running.size > 0) return idleDelayMs
+      return Math.min(idleDelayMs, (await retries.dueIn(group)) ?? idleDelayMs)
+    } catch (error) {
+      return this.#interrupted(error)
+    }
+  }
+
+  #work(key: LeasedKey, signal: AbortSignal): void {
+    const work = emptyKey(this.#parts, this.#settings, key, signal)
+      // Its lease runs out by itself.
+      .catch((error: unknown) => void this.#interrupted(error))
+      .finally(() => {
+        this.#running.delete(work)
+        this.#wakeUp.wake()
+      })
+    this.#running.add(work)
+  }
+
+  #interrupted(error: unknown): number {
+    this.#failures++
+    this.#ready = false
+    this.#parts.diagnostics.emit('retry.interrupted', { group: this.#settings.group, reason: errorName(error) })
+    return backoffMs(this.#failures, { minMs: 100, maxMs: ERROR_PAUSE_MS_MAX })
+  }
+}
+
+function capabilitiesOf<Tx>({ group, subscriptions }: RetrySettings<Tx>): Capabilities {
+  const definitions = [...subscriptions.values()].map(({ contract }) => contract.definition)
+  const schemas = definitions.flatMap(({ versions }) => versions.map(({ fingerprint }) => fingerprint))
+  return { group, names: [...subscriptions.keys()], schemas: [...new Set(schemas)] }
+}
