@@ -123,7 +123,10 @@ export function readText(tap: ReadingTap): string {
   return text
 }
 
-/** Up to here it is quicker to put characters together than to leave JavaScript: 44 ns against 73 ns. Longer texts become ropes. */
+/**
+ * Up to here it is quicker to put characters together than to leave JavaScript: 10 bytes in 35 ns against 70 ns, and the look
+ * whether they are UTF-8 is free. Longer texts become ropes.
+ */
 const SHORT_TEXT = 12
 
 /** What `toString('utf8', …)` calls after looking at its arguments, which costs a third; avsc uses it too. */
@@ -131,23 +134,39 @@ interface Sliceable extends Buffer {
   utf8Slice(start: number, end: number): string
 }
 
+/** In as few pieces as there can be: each is a call, and each further one a copy. @returns `undefined` where it is not ASCII */
 function shortAscii(bytes: Buffer, start: number, end: number): string | undefined {
   let text = ''
   let at = start
-  for (; at + 4 <= end; at += 4) {
+  if (at + 8 <= end) {
+    const a = bytes[at] ?? 0
+    const b = bytes[at + 1] ?? 0
+    const c = bytes[at + 2] ?? 0
+    const d = bytes[at + 3] ?? 0
+    const e = bytes[at + 4] ?? 0
+    const f = bytes[at + 5] ?? 0
+    const g = bytes[at + 6] ?? 0
+    const h = bytes[at + 7] ?? 0
+    if ((a | b | c | d | e | f | g | h) >= 0x80) return undefined
+    text = String.fromCharCode(a, b, c, d, e, f, g, h)
+    at += 8
+  }
+  if (at + 4 <= end) {
     const a = bytes[at] ?? 0
     const b = bytes[at + 1] ?? 0
     const c = bytes[at + 2] ?? 0
     const d = bytes[at + 3] ?? 0
     if ((a | b | c | d) >= 0x80) return undefined
     text += String.fromCharCode(a, b, c, d)
+    at += 4
   }
-  for (; at < end; at++) {
-    const a = bytes[at] ?? 0
-    if (a >= 0x80) return undefined
-    text += String.fromCharCode(a)
-  }
-  return text
+  if (at === end) return text
+  const a = bytes[at] ?? 0
+  const b = at + 1 < end ? (bytes[at + 1] ?? 0) : 0
+  const c = at + 2 < end ? (bytes[at + 2] ?? 0) : 0
+  if ((a | b | c) >= 0x80) return undefined
+  if (at + 1 === end) return text + String.fromCharCode(a)
+  return text + (at + 2 === end ? String.fromCharCode(a, b) : String.fromCharCode(a, b, c))
 }
 
 /** A copy: the value that it was read from may be large, and live shorter. */
