@@ -12,6 +12,7 @@ export default defineConfig({
       { find: /^trunkline$/, replacement: source('./src/index.ts') },
       { find: /^trunkline\/contract$/, replacement: source('./src/core/contract/contract.ts') },
       { find: /^trunkline\/testing$/, replacement: source('./src/faces/testing/testing.ts') },
+      { find: /^trunkline\/(drizzle|kysely|prisma|typeorm)$/, replacement: source('./src/adapters/orm/$1.ts') },
     ],
   },
   test: {

@@ -35,21 +35,25 @@ export type StartOptions = z.input<typeof startOptions>
  *
  * @throws ConfigurationError `OPTION_INVALID`: names the option, its limits and what it was
  */
-export function createBackbone(options: BackboneOptions): Backbone {
-  return new Backbone(parseOptions(backboneOptions, options, 'createBackbone'))
+export function createBackbone<Tx extends object = Transaction>(options: BackboneOptions<Tx>): Backbone<Tx> {
+  return new Backbone<Tx>(parseOptions(backboneOptions, options, 'createBackbone'))
 }
 
-/** Publishes in your transactions, hands messages to your handlers, drives your sagas. */
-export class Backbone {
+/**
+ * Publishes in your transactions, hands messages to your handlers, drives your sagas.
+ *
+ * `Tx` is what its database hands out: our {@link Transaction}, or that of Drizzle, Kysely, Prisma or TypeORM.
+ */
+export class Backbone<Tx extends object = Transaction> {
   readonly service: string
   /** What the backbone reports about itself; see `DiagnosticCatalogue`. */
   readonly diagnostics: BackboneDiagnostics = new Diagnostics<DiagnosticCatalogue>()
   readonly #shared: SharedParts
-  readonly #database: DatabaseParts<Transaction>
-  readonly #subscriptions: SubscriptionRegistry<Transaction>
-  readonly #sagas: SagaRegistry
-  readonly #middlewares: Middleware<Transaction>[] = []
-  readonly #life: Life
+  readonly #database: DatabaseParts<Tx>
+  readonly #subscriptions: SubscriptionRegistry<Tx>
+  readonly #sagas: SagaRegistry<Tx>
+  readonly #middlewares: Middleware<Tx>[] = []
+  readonly #life: Life<Tx>
 
   /** @param parts what stands in for the system's own: a test's clock */
   constructor(options: ParsedOptions, { clock = systemClock }: { readonly clock?: Clock } = {}) {
@@ -57,7 +61,7 @@ export class Backbone {
     this.#subscriptions = new SubscriptionRegistry(options.idleInTransaction)
     const own = { clock, diagnostics: this.diagnostics, logger: buildLogger(options, this.diagnostics) }
     this.#shared = { ...own, ...buildRegistry(options, own) }
-    this.#database = buildDatabase(options, this.#shared, () => this.#life.wakeRelay())
+    this.#database = buildDatabase<Tx>(options, this.#shared, () => this.#life.wakeRelay())
     this.#sagas = new SagaRegistry(options.service, this.#shared, this.#database)
     const log = buildLog(options, this.#shared)
     this.#life = new Life(options, {
@@ -78,7 +82,7 @@ export class Backbone {
    *
    * @throws ConfigurationError a second handler for the same message, or after `start`
    */
-  subscribe<C extends AnyContract>(contract: C | readonly C[], handler: Handler<C, Transaction>, options: SubscriptionOptions = {}): void {
+  subscribe<C extends AnyContract>(contract: C | readonly C[], handler: Handler<C, Tx>, options: SubscriptionOptions = {}): void {
     this.#subscribe(this.service, contract, handler, options)
   }
 
@@ -89,7 +93,7 @@ export class Backbone {
    *
    * @throws ConfigurationError the same group was named with other options, or after `start`
    */
-  group(name: string, options: GroupOptions = {}): { subscribe: Backbone['subscribe'] } {
+  group(name: string, options: GroupOptions = {}): { subscribe: Backbone<Tx>['subscribe'] } {
     this.#life.refuseWhenStarted(`group('${name}')`)
     this.#subscriptions.startGroup(name, options)
     return {
@@ -103,7 +107,7 @@ export class Backbone {
    *
    * @throws ConfigurationError after `start`
    */
-  use(middleware: Middleware<Transaction>): void {
+  use(middleware: Middleware<Tx>): void {
     this.#life.refuseWhenStarted('use')
     this.#middlewares.push(middleware)
   }
@@ -127,7 +131,7 @@ export class Backbone {
    * @returns whether it is new: the same key twice is a no-op
    * @throws ConfigurationError the saga was not registered
    */
-  async startSaga<State>(tx: Transaction, definition: SagaDefinition<State>, state: State, options: { id: string }): Promise<boolean> {
+  async startSaga<State>(tx: Tx, definition: SagaDefinition<State>, state: State, options: { id: string }): Promise<boolean> {
     return this.#sagas.start(tx, definition, state, options.id)
   }
 
@@ -139,7 +143,7 @@ export class Backbone {
    * @throws ContractError the key or the size does not fit; the transaction should be rolled back
    * @throws PermanentError `TRANSACTION_NEEDED`: `tx` is not a transaction of this backbone's database
    */
-  async publish(tx: Transaction, message: Outgoing | readonly Outgoing[], options: PublishOptions = {}): Promise<void> {
+  async publish(tx: Tx, message: Outgoing | readonly Outgoing[], options: PublishOptions = {}): Promise<void> {
     if (!this.#database.database.owns(tx)) throw transactionNeeded()
     await this.#database.publisher.publish(tx, toPublications(message, options))
   }
@@ -155,7 +159,7 @@ export class Backbone {
    * @throws ConflictError another transaction was first; nothing was changed, run it again
    * @throws UnknownOutcomeError the reply to COMMIT was lost: ask {@link Backbone.outcomeOf}
    */
-  transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+  transaction<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> {
     return this.#database.publisher.transaction(work)
   }
 
@@ -206,7 +210,7 @@ export class Backbone {
   #subscribe<C extends AnyContract>(
     group: string,
     contract: C | readonly C[],
-    handler: Handler<C, Transaction>,
+    handler: Handler<C, Tx>,
     options: SubscriptionOptions,
   ): void {
     this.#life.refuseWhenStarted('subscribe')
@@ -222,6 +226,6 @@ function isList<C>(contract: C | readonly C[]): contract is readonly C[] {
 function transactionNeeded(): PermanentError {
   return new PermanentError(
     'TRANSACTION_NEEDED',
-    'publish needs the transaction that the message belongs to as its first argument. Use backbone.transaction(async (tx) => { … await backbone.publish(tx, message) }).',
+    'publish needs the transaction that the message belongs to as its first argument, and it must be a transaction of the same database. Use backbone.transaction(async (tx) => { … await backbone.publish(tx, message) }).',
   )
 }

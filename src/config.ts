@@ -1,9 +1,11 @@
 import { Pool } from 'pg'
 import { z } from 'zod'
 import { MemoryLog } from './adapters/memory/memory-log.ts'
+import type { TransactionSource } from './adapters/orm/transaction-source.ts'
 import { parkingOptions } from './core/consume/parking-options.ts'
 import { compatibilityLevels } from './core/contract/evolution.ts'
 import type { SchemaRegistry } from './core/contract/registry.ts'
+import type { Transaction } from './core/database/database.ts'
 import type { Logger } from './core/logger.ts'
 import { relayOptions } from './core/outbox/relay-options.ts'
 import { sagaTimerOptions } from './core/saga/timers.ts'
@@ -78,6 +80,11 @@ const databaseOptions = z.union([
     /** Your own `pg` pool; it is not ended by `stop()`. */
     pool: z.instanceof(Pool),
   }),
+  /** The transactions of a database library: `drizzleDatabase(db)`, `kyselyDatabase(…)`, `prismaDatabase(…)`, `typeormDatabase(…)`. */
+  z.custom<TransactionSource<object>>(
+    isTransactionSource,
+    'expected { connectionString }, { pool }, or what drizzleDatabase, kyselyDatabase, prismaDatabase or typeormDatabase returned',
+  ),
 ])
 
 const registryCommon = {
@@ -155,8 +162,11 @@ export const backboneOptions = z.strictObject({
     .prefault({}),
 })
 
-/** What a backbone is built from; every option says its limits and its default. */
-export type BackboneOptions = z.input<typeof backboneOptions>
+/** What a backbone is built from; every option says its limits and its default. `Tx` is what its database hands out. */
+export interface BackboneOptions<Tx extends object = Transaction> extends Omit<z.input<typeof backboneOptions>, 'database'> {
+  readonly database: OwnDatabase | TransactionSource<Tx>
+}
+type OwnDatabase = Exclude<z.input<typeof databaseOptions>, TransactionSource<object>>
 export type ParsedOptions = z.output<typeof backboneOptions>
 
 /** The same for `trunkline.config.ts`, where addresses usually come from the environment. */
@@ -165,6 +175,11 @@ export type Config = Partial<BackboneOptions>
 /** Gives a config file its types: `export default defineConfig({ schemas: 'schemas' })`. */
 export function defineConfig(config: Config): Config {
   return config
+}
+
+function isTransactionSource(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return ['transaction', 'query', 'isTransaction'].every((name) => typeof Reflect.get(value, name) === 'function')
 }
 
 function isHttpUrl(text: string): boolean {

@@ -3,6 +3,8 @@
 // A log in memory, shared by the backbones of one process, and what can be made to go wrong in it.
 export type { FaultChances, MemoryFault, MemoryFaults } from './adapters/memory/memory-faults.ts'
 export { MemoryLog, type MemoryLogOptions } from './adapters/memory/memory-log.ts'
+// A transaction of your own, on a client of your own.
+export { fromPg } from './adapters/postgres/from-pg.ts'
 export { Backbone, createBackbone, type StartOptions } from './backbone.ts'
 export { type BackboneOptions, type Config, defineConfig } from './config.ts'
 

@@ -28,10 +28,25 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
   'src/adapters/memory': { packages: [], places: ['src/core', 'src/foundation'] },
   'src/adapters/pino': { packages: ['pino'], places: ['src/core', 'src/foundation'] },
   'src/adapters/registry': { packages: ['zod', 'node:buffer'], places: ['src/core', 'src/foundation'] },
+  // Each library's adapter is a door of its own, so that nobody needs the others.
+  'src/adapters/orm': {
+    packages: ['node:buffer'],
+    types: ['pg', 'typeorm'],
+    places: ['src/adapters/postgres', 'src/core', 'src/foundation'],
+  },
+  'src/adapters/orm/drizzle.ts': {
+    packages: ['drizzle-orm', 'drizzle-orm/pg-core'],
+    types: ['pg', 'drizzle-orm/node-postgres'],
+    places: ['src/adapters/orm/transaction-source.ts', 'src/foundation'],
+  },
+  'src/adapters/orm/kysely.ts': { packages: ['kysely'], places: ['src/adapters/orm/transaction-source.ts'] },
   'src/adapters/postgres': { packages: ['pg', 'node:*'], places: ['src/core', 'src/foundation'] },
 
   // What a user may hand in is checked by its class: an own pool, a log in memory.
-  'src/config.ts': { packages: ['zod', 'pg'], places: ['src/core', 'src/foundation', 'src/adapters/memory'] },
+  'src/config.ts': {
+    packages: ['zod', 'pg'],
+    places: ['src/core', 'src/foundation', 'src/adapters/memory', 'src/adapters/orm/transaction-source.ts'],
+  },
   'src/environment.ts': { packages: [], places: ['src/config.ts', 'src/foundation'] },
   // The only place that builds adapters.
   'src/wiring': { packages: [], types: ['pg'], places: ['src/adapters', 'src/config.ts', 'src/core', 'src/foundation'] },

@@ -2,7 +2,6 @@ import { checkMigrated } from '../adapters/postgres/migrate.ts'
 import type { ParsedOptions } from '../config.ts'
 import type { Middleware } from '../core/consume/middleware.ts'
 import type { SubscriptionRegistry } from '../core/consume/registry.ts'
-import type { Transaction } from '../core/database/database.ts'
 import type { Health, PartHealth } from '../core/health.ts'
 import { Relay } from '../core/outbox/relay.ts'
 import type { SagaTimers } from '../core/saga/timers.ts'
@@ -16,20 +15,20 @@ import { onSignals } from './signals.ts'
 
 export type Role = 'consume' | 'relay' | 'timers'
 
-export interface LifeParts extends SharedParts, DatabaseParts<Transaction> {
+export interface LifeParts<Tx extends object> extends SharedParts, DatabaseParts<Tx> {
   readonly log: LogParts
-  readonly subscriptions: SubscriptionRegistry<Transaction>
-  readonly sagas: SagaRegistry
-  readonly middlewares: readonly Middleware<Transaction>[]
+  readonly subscriptions: SubscriptionRegistry<Tx>
+  readonly sagas: SagaRegistry<Tx>
+  readonly middlewares: readonly Middleware<Tx>[]
 }
 
 /** Beyond the deadline, for connections to be closed that somebody still uses. */
 const STOP_MARGIN_MS = 1_000
 
 /** From `start` to `stop`: which parts run, how they are doing, and what ends them. */
-export class Life {
+export class Life<Tx extends object> {
   readonly #options: ParsedOptions
-  readonly #parts: LifeParts
+  readonly #parts: LifeParts<Tx>
   readonly #stopping = new AbortController()
   readonly #finished = Promise.withResolvers<void>()
   #signalsOff: (() => void) | undefined
@@ -37,10 +36,10 @@ export class Life {
   #stopped: Promise<void> | undefined
   #closed: Promise<void> | undefined
   #relay: Relay | undefined
-  #timers: SagaTimers<Transaction> | undefined
-  #groups: GroupServices<Transaction>[] = []
+  #timers: SagaTimers<Tx> | undefined
+  #groups: GroupServices<Tx>[] = []
 
-  constructor(options: ParsedOptions, parts: LifeParts) {
+  constructor(options: ParsedOptions, parts: LifeParts<Tx>) {
     this.#options = options
     this.#parts = parts
     // Whoever does not ask for `finished` still hears of a dead part by the log and by health.
@@ -213,6 +212,8 @@ export class Life {
 }
 
 function maxConnectionsOf({ database }: ParsedOptions): number {
+  // A library does not tell the size of its pool; each has ten by default.
+  if ('transaction' in database) return 10
   return 'pool' in database ? database.pool.options.max : database.maxConnections
 }
 

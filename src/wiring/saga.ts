@@ -1,7 +1,6 @@
 import { PostgresSagaStore } from '../adapters/postgres/saga-store.ts'
 import type { SubscriptionRegistry } from '../core/consume/registry.ts'
 import type { AnyContract } from '../core/contract/contract.ts'
-import type { Transaction } from '../core/database/database.ts'
 import { SagaCoordinator } from '../core/saga/coordinator.ts'
 import type { SagaDefinition } from '../core/saga/definition.ts'
 import { type SagaTimerSettings, SagaTimers } from '../core/saga/timers.ts'
@@ -9,14 +8,14 @@ import { ConfigurationError } from '../foundation/errors.ts'
 import type { DatabaseParts, SharedParts } from './parts.ts'
 
 /** The sagas of a service: one coordinator each, in its own consumer group. */
-export class SagaRegistry {
+export class SagaRegistry<Tx extends object> {
   readonly #service: string
-  readonly #parts: SharedParts & DatabaseParts<Transaction>
-  readonly #store: PostgresSagaStore<Transaction>
+  readonly #parts: SharedParts & DatabaseParts<Tx>
+  readonly #store: PostgresSagaStore<Tx>
   readonly #definitions = new Map<string, readonly SagaDefinition[]>()
-  readonly #coordinators = new Map<string, SagaCoordinator<Transaction>>()
+  readonly #coordinators = new Map<string, SagaCoordinator<Tx>>()
 
-  constructor(service: string, shared: SharedParts, database: DatabaseParts<Transaction>) {
+  constructor(service: string, shared: SharedParts, database: DatabaseParts<Tx>) {
     this.#service = service
     this.#parts = { ...shared, ...database }
     this.#store = new PostgresSagaStore({ database: database.database })
@@ -30,7 +29,7 @@ export class SagaRegistry {
   add(definition: SagaDefinition): void {
     const { name } = definition.graph
     const definitions = [...(this.#definitions.get(name) ?? []), definition]
-    const coordinator = new SagaCoordinator<Transaction>({ ...this.#parts, store: this.#store }, definitions)
+    const coordinator = new SagaCoordinator<Tx>({ ...this.#parts, store: this.#store }, definitions)
     this.#definitions.set(name, definitions)
     this.#coordinators.set(name, coordinator)
   }
@@ -41,7 +40,7 @@ export class SagaRegistry {
   }
 
   /** Each saga reads its starts and replies in a group of its own. */
-  subscribe(subscriptions: SubscriptionRegistry<Transaction>): void {
+  subscribe(subscriptions: SubscriptionRegistry<Tx>): void {
     for (const coordinator of this.#coordinators.values()) {
       subscriptions.add(coordinator.groupOf(this.#service), coordinator.contracts, coordinator.handler)
     }
@@ -53,7 +52,7 @@ export class SagaRegistry {
    * @returns whether it is new: the same key twice is a no-op
    * @throws ConfigurationError `SAGA_UNKNOWN`: it was not registered
    */
-  start(tx: Transaction, definition: SagaDefinition, state: unknown, key: string): Promise<boolean> {
+  start(tx: Tx, definition: SagaDefinition, state: unknown, key: string): Promise<boolean> {
     const { name } = definition.graph
     const coordinator = this.#coordinators.get(name)
     if (coordinator !== undefined) return coordinator.startSaga(tx, state, { id: key })
@@ -63,7 +62,7 @@ export class SagaRegistry {
   }
 
   /** @returns the part that fires their timers; `undefined` without sagas */
-  timers(settings: SagaTimerSettings): SagaTimers<Transaction> | undefined {
+  timers(settings: SagaTimerSettings): SagaTimers<Tx> | undefined {
     if (this.#coordinators.size === 0) return undefined
     return new SagaTimers({ ...this.#parts, store: this.#store, coordinators: [...this.#coordinators.values()] }, settings)
   }

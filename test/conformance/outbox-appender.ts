@@ -19,8 +19,8 @@ export function outboxAppenderConformance<Tx>(name: string, begin: Begin<Tx>): v
     const subject = await begin()
 
     const aborted = subject.database.transaction(async (tx) => {
-      await subject.appender.append(tx, [row('a')])
-      await subject.appender.schedule(tx, [{ ...row('b'), notBefore: new Date(0) }])
+      await subject.appender.append(tx, [row('a')], 'ours')
+      await subject.appender.schedule(tx, [{ ...row('b'), notBefore: new Date(0) }], 'ours')
       throw new Error('abort')
     })
 
@@ -34,8 +34,8 @@ export function outboxAppenderConformance<Tx>(name: string, begin: Begin<Tx>): v
     const subject = await begin()
 
     const [appended, scheduled, assigned] = await subject.database.transaction(async (tx) => {
-      const first = await subject.appender.append(tx, [row('a')])
-      const second = await subject.appender.schedule(tx, [{ ...row('b'), notBefore: new Date() }])
+      const first = await subject.appender.append(tx, [row('a')], 'ours')
+      const second = await subject.appender.schedule(tx, [{ ...row('b'), notBefore: new Date() }], 'ours')
       const { rows } = await subject.database.queryable(tx).query('select pg_current_xact_id_if_assigned()::text as number')
       return [first, second, rows[0]?.['number']]
     })
@@ -63,6 +63,7 @@ export function outboxAppenderConformance<Tx>(name: string, begin: Begin<Tx>): v
       subject.appender.schedule(
         tx,
         written.map((each) => ({ ...each, notBefore: new Date(0) })),
+        'ours',
       ),
     )
 

@@ -125,7 +125,7 @@ export function outboxPassConformance<Tx>(name: string, begin: Begin<Tx>): void 
 async function open<Tx, Result>(subject: OutboxSubject<Tx>, work: (transactionId: bigint) => Promise<Result>): Promise<Result> {
   const results: Result[] = []
   const rolledBack = subject.database.transaction(async (tx) => {
-    const number = await subject.appender.append(tx, [row('never')])
+    const number = await subject.appender.append(tx, [row('never')], 'ours')
     results.push(await work(BigInt(number)))
     throw new Error('roll back')
   })

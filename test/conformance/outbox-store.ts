@@ -135,7 +135,7 @@ function scheduled<Tx>(begin: Begin<Tx>): void {
     const subject = await begin()
     const later = (topic: string, notBefore: number) => ({ ...row(topic), notBefore: new Date(notBefore) })
     await subject.database.transaction((tx) =>
-      subject.appender.schedule(tx, [later('second', 2_000), later('future', Date.now() + 3_600_000), later('first', 1_000)]),
+      subject.appender.schedule(tx, [later('second', 2_000), later('future', Date.now() + 3_600_000), later('first', 1_000)], 'ours'),
     )
     await append(subject, [row('now')])
     const { store, term, topics } = await owner(subject)
@@ -151,7 +151,7 @@ function scheduled<Tx>(begin: Begin<Tx>): void {
   test('move no more than asked for, and the rest is due at once', async () => {
     const subject = await begin()
     const rows = ['a', 'b', 'c'].map((topic, index) => ({ ...row(topic), notBefore: new Date(index) }))
-    await subject.database.transaction((tx) => subject.appender.schedule(tx, rows))
+    await subject.database.transaction((tx) => subject.appender.schedule(tx, rows, 'ours'))
     const { store, term, topics } = await owner(subject)
 
     expect(await store.moveDue(term, 2)).toEqual({ moved: 2, nextInMs: 0 })
@@ -197,7 +197,7 @@ function lease<Tx>(begin: Begin<Tx>): void {
   test('once lost, allows nothing any more: no read, no write', async () => {
     const subject = await begin()
     await append(subject, [row('a')])
-    await subject.database.transaction((tx) => subject.appender.schedule(tx, [{ ...row('b'), notBefore: new Date(0) }]))
+    await subject.database.transaction((tx) => subject.appender.schedule(tx, [{ ...row('b'), notBefore: new Date(0) }], 'ours'))
     const { store, term } = await owner(subject)
     const pending = await onlyRow(subject)
     await store.hold(term, holdOf(pending))

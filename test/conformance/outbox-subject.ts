@@ -55,7 +55,7 @@ export function row(topic: string, more: Partial<OutboxRow> = {}): OutboxRow {
 }
 
 export async function append<Tx>({ database, appender }: OutboxSubject<Tx>, rows: readonly OutboxRow[]): Promise<string> {
-  return await database.transaction((tx) => appender.append(tx, rows))
+  return await database.transaction((tx) => appender.append(tx, rows, 'ours'))
 }
 
 export async function termOf(store: OutboxStore, ms = leaseMs): Promise<Term> {

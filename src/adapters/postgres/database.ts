@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { Pool, type PoolClient } from 'pg'
+import { type ClientConfig, Pool, type PoolClient } from 'pg'
 import type {
   Database,
   Queryable,
@@ -11,10 +11,12 @@ import type {
 } from '../../core/database/database.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { isTrunklineError, messageOf, PermanentError, TransientError, UnknownOutcomeError } from '../../foundation/errors.ts'
+import { isTrunklineError, PermanentError, TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { mapDatabaseError } from './errors.ts'
+import { isFromPg } from './from-pg.ts'
 import { Loan } from './loan.ts'
+import { isReplyLost, resolveLostReply } from './lost-reply.ts'
 import { askOutcome, generationSql, toTransactionId } from './outcome.ts'
 import { PoolEnd } from './pool-end.ts'
 import { OpenTransaction, statement } from './transaction.ts'
@@ -36,7 +38,8 @@ export interface PostgresDatabaseParts {
 }
 
 export interface PoolSettings {
-  readonly connectionString: string
+  /** Where the server is, and who connects. */
+  readonly connection: ClientConfig
   readonly maxConnections: number
   readonly connectTimeoutMs: number
   /** A statement that goes unanswered so long has lost its connection: a network that swallows everything says nothing. */
@@ -49,7 +52,7 @@ export interface PoolSettings {
 /** A pool whose connections pipeline: statements that do not wait for each other share a round trip. */
 export function createPool(settings: PoolSettings): Pool {
   const pool = new Pool({
-    connectionString: settings.connectionString,
+    ...settings.connection,
     max: settings.maxConnections,
     connectionTimeoutMillis: settings.connectTimeoutMs,
     query_timeout: settings.answerTimeoutMs,
@@ -72,6 +75,7 @@ export class PostgresDatabase implements Database<Transaction> {
   readonly #generations = new WeakMap<PoolClient, string>()
   readonly #open = new WeakMap<Transaction, OpenTransaction | OpenPart>()
   readonly #poolEnd: PoolEnd | undefined
+  readonly transactions = 'own'
   readonly outside: Queryable
 
   constructor(parts: PostgresDatabaseParts, options: PostgresDatabaseOptions) {
@@ -117,7 +121,7 @@ export class PostgresDatabase implements Database<Transaction> {
       if (!isReplyLost(error)) throw error
       // Its place in the pool is given back before the server is asked: all the others may be in the same situation.
       loan.destroy()
-      await this.#resolveLostReply(transactionId, error)
+      await resolveLostReply({ diagnostics, outcomeOf: (id) => this.outcomeOf(id) }, transactionId, error)
     }
     diagnostics.emit('transaction.committed', { transactionId })
   }
@@ -132,18 +136,6 @@ export class PostgresDatabase implements Database<Transaction> {
     if (statements.status === 'rejected') throw statements.reason
     if (committed.status === 'rejected') throw committed.reason
     this.#parts.diagnostics.emit('transaction.committed', { transactionId: undefined })
-  }
-
-  /** Returns when the transaction is known to be committed. */
-  async #resolveLostReply(transactionId: string | undefined, lost: TransientError): Promise<void> {
-    const outcome = transactionId === undefined ? 'unknown' : await this.outcomeOf(transactionId)
-    if (outcome === 'committed') return
-    if (outcome === 'aborted') {
-      const message = `The connection was lost during COMMIT; the server says that transaction ${transactionId} was rolled back. Nothing was changed: run it again.`
-      throw new TransientError('COMMIT_ABORTED', message, { transactionId }, lost)
-    }
-    this.#parts.diagnostics.emit('transaction.outcome_unknown', { transactionId })
-    throw outcomeUnknown(transactionId, lost)
   }
 
   outcomeOf(transactionId: string): Promise<TransactionOutcome> {
@@ -169,7 +161,7 @@ export class PostgresDatabase implements Database<Transaction> {
   }
 
   owns(tx: unknown): boolean {
-    return typeof tx === 'object' && tx !== null && this.#open.has(tx as Transaction)
+    return isFromPg(tx) || (typeof tx === 'object' && tx !== null && this.#open.has(tx as Transaction))
   }
 
   async reachable(): Promise<boolean> {
@@ -257,22 +249,6 @@ async function sendCommit(transaction: OpenTransaction): Promise<void> {
   })
   // COMMIT of an aborted transaction succeeds, with another tag and no error.
   if (command !== 'COMMIT') throw rolledBack(command)
-}
-
-/** Nobody answered, or the server went down while it answered: the transaction may be committed. */
-function isReplyLost(error: unknown): error is TransientError {
-  return isTrunklineError(error, 'DATABASE_UNAVAILABLE')
-}
-
-function outcomeUnknown(transactionId: string | undefined, lost: TransientError): UnknownOutcomeError {
-  const what = `The connection was lost during COMMIT (${messageOf(lost)})`
-  const message =
-    transactionId === undefined
-      ? `${what}. The transaction had written nothing before it, so there is no outcome to ask for. ` +
-        'Run it again, unless something that it deferred to COMMIT must not happen twice (a trigger, a notification).'
-      : `${what}, and the server could not say what became of it. The transaction may have been committed. ` +
-        'Ask backbone.outcomeOf(error) when the database is back, before you run it again.'
-  return new UnknownOutcomeError('COMMIT_OUTCOME_UNKNOWN', message, { transactionId }, lost)
 }
 
 function rolledBack(tag: string): TransientError {

@@ -66,6 +66,14 @@ export function mapPrivilegeError(error: unknown, remedy: string): unknown {
   return new ConfigurationError('DATABASE_PRIVILEGE_MISSING', message, { sqlState: '42501' }, error)
 }
 
+/** @returns a `ConfigurationError` where one of our tables is not there; otherwise the error itself */
+export function mapMissingTable(error: unknown): unknown {
+  // 3F000: not even the schema.
+  if (!(error instanceof Error) || !/^(42P01|3F000)$/.test(codeOf(error) ?? '') || !error.message.includes('trunkline')) return error
+  const message = `The database lacks a table of Trunkline (${error.message}). Run "npx trunkline migrate" with the same DATABASE_URL, and check that the transaction belongs to that database.`
+  return new ConfigurationError('DATABASE_NOT_MIGRATED', message, {}, error)
+}
+
 function isFatal(error: Error): boolean {
   return 'severity' in error && error.severity === 'FATAL'
 }

@@ -21,7 +21,7 @@ const OUTCOME_DEADLINE_MS = 10_000
  */
 export async function openOperatorDatabase(connectionString: string, command: string, clock: Clock): Promise<PostgresDatabase> {
   const pool = createPool({
-    connectionString,
+    connection: { connectionString },
     maxConnections: CONNECTIONS,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     answerTimeoutMs: ANSWER_TIMEOUT_MS,

@@ -1,27 +1,62 @@
 import type { Database } from '../../core/database/database.ts'
 import type { OutboxAppender, OutboxRow, ScheduledRow } from '../../core/outbox/outbox-store.ts'
+import { PermanentError } from '../../foundation/errors.ts'
+import { newToken } from '../../foundation/ids.ts'
+import { mapMissingTable } from './errors.ts'
 
 /** The write side: one statement in somebody's transaction. */
-export class PostgresOutboxAppender<Tx> implements OutboxAppender<Tx> {
+export class PostgresOutboxAppender<Tx extends object> implements OutboxAppender<Tx> {
   readonly #database: Database<Tx>
+  /** In callers' transactions: the mark that was set when something was last published there. */
+  readonly #marks = new WeakMap<Tx, string>()
 
   constructor(database: Database<Tx>) {
     this.#database = database
   }
 
-  async append(tx: Tx, rows: readonly OutboxRow[]): Promise<string> {
-    return await this.#insert(tx, appendSql, columnsOf(rows))
+  async append(tx: Tx, rows: readonly OutboxRow[], whose: 'ours' | 'callers'): Promise<string> {
+    return await this.#insert(tx, appendSql, columnsOf(rows), whose)
   }
 
-  async schedule(tx: Tx, rows: readonly ScheduledRow[]): Promise<string> {
+  async schedule(tx: Tx, rows: readonly ScheduledRow[], whose: 'ours' | 'callers'): Promise<string> {
     const dueAt = rows.map(({ notBefore }) => notBefore.toISOString())
-    return await this.#insert(tx, scheduleSql, [...columnsOf(rows), dueAt])
+    return await this.#insert(tx, scheduleSql, [...columnsOf(rows), dueAt], whose)
   }
 
-  async #insert(tx: Tx, text: string, values: readonly unknown[]): Promise<string> {
-    const result = await this.#database.queryable(tx).query(text, values)
-    return String(result.rows[0]?.['transaction_id'])
+  async #insert(tx: Tx, text: string, values: readonly unknown[], whose: 'ours' | 'callers'): Promise<string> {
+    const mark = this.#marks.get(tx)
+    try {
+      const inserted = whose === 'ours' || mark !== undefined ? await this.#send(tx, text, values, mark) : undefined
+      return inserted ?? (await this.#sendMarked(tx, text, values))
+    } catch (error) {
+      throw mapMissingTable(error)
+    }
   }
+
+  /** A setting that ends with the transaction shows that there is one: without it, or after its end, the mark is gone. */
+  async #sendMarked(tx: Tx, text: string, values: readonly unknown[]): Promise<string> {
+    const mark = newToken()
+    this.#marks.set(tx, mark)
+    // Both leave at once, so that a message which nobody awaits does not overtake this one.
+    const [, inserted] = await Promise.all([this.#database.queryable(tx).query(markSql, [mark]), this.#send(tx, text, values, mark)])
+    if (inserted === undefined) throw noTransaction()
+    return inserted
+  }
+
+  /** @returns the transaction's number; `undefined` when the mark is not there, and then nothing was inserted */
+  async #send(tx: Tx, text: string, values: readonly unknown[], mark: string | undefined): Promise<string | undefined> {
+    const result = await this.#database.queryable(tx).query(text, [...values, mark ?? null])
+    return result.rows[0]?.['transaction_id']
+  }
+}
+
+const markSql = "select set_config('trunkline.publishing', $1, true) as mark"
+
+function noTransaction(): PermanentError {
+  return new PermanentError(
+    'TRANSACTION_NEEDED',
+    'publish came outside a transaction: none was begun on this connection, or it has ended. Nothing was published. Publish between begin and commit, and await it.',
+  )
 }
 
 function columnsOf(rows: readonly OutboxRow[]): unknown[] {
@@ -47,7 +82,7 @@ const appendSql = `
     select r.bucket, r.key_hash, r.topic, r.id, r.key, r.value, r.headers
       from raised, unnest($1::smallint[], $2::int[], $3::text[], $4::uuid[], $5::bytea[], $6::bytea[], $7::bytea[])
              with ordinality as r (bucket, key_hash, topic, id, key, value, headers, position)
-     where raised.setting is not null
+     where raised.setting is not null and ($8::text is null or current_setting('trunkline.publishing', true) = $8)
      order by r.position
     returning xid
   )
@@ -63,7 +98,7 @@ const scheduleSql = `
       from raised,
            unnest($1::smallint[], $2::int[], $3::text[], $4::uuid[], $5::bytea[], $6::bytea[], $7::bytea[], $8::timestamptz[])
              with ordinality as r (bucket, key_hash, topic, id, key, value, headers, due_at, position)
-     where raised.setting is not null
+     where raised.setting is not null and ($9::text is null or current_setting('trunkline.publishing', true) = $9)
      order by r.position
     returning seq
   )

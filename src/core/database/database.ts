@@ -74,6 +74,13 @@ export type TransactionOutcome = 'committed' | 'aborted' | 'unknown'
  */
 export interface Database<Tx> {
   /**
+   * Whose the transactions are. In our `own` each statement and savepoint passes through us, so that what is published
+   * may wait for the end and leave with COMMIT. In those of a `library` it is inserted at once, or a savepoint that
+   * we do not see could not undo it.
+   */
+  readonly transactions: 'own' | 'library'
+
+  /**
    * Runs `work` in one transaction, read committed, and commits it.
    *
    * @returns what `work` returned, after a COMMIT that the server confirmed as a commit
@@ -98,7 +105,7 @@ export interface Database<Tx> {
    */
   part?(tx: Tx): TransactionPart<Tx>
 
-  /** Whether it is a transaction of this database, open or ended. */
+  /** Whether it is a transaction that may be published in: of this database, open or ended, or a caller's own. */
   owns(tx: unknown): boolean
 
   /** Our own statements inside the user's transaction. */

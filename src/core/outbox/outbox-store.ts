@@ -102,13 +102,15 @@ export interface OutboxAppender<Tx> {
   /**
    * Appends rows in the order given, as one statement.
    *
+   * @param whose `'callers'`: nobody here saw the transaction begin, so the statement itself makes sure that it stands in one
    * @returns the number of the transaction on the server, known before COMMIT leaves
+   * @throws PermanentError `TRANSACTION_NEEDED`: there is no transaction, or it has ended; nothing was appended
    * @throws TransientError the database is unreachable; the transaction is lost
    */
-  append(tx: Tx, rows: readonly OutboxRow[]): Promise<string>
+  append(tx: Tx, rows: readonly OutboxRow[], whose: 'ours' | 'callers'): Promise<string>
 
   /** Keeps rows for later; each gets its place in the outbox when it is due. @returns, @throws as `append` */
-  schedule(tx: Tx, rows: readonly ScheduledRow[]): Promise<string>
+  schedule(tx: Tx, rows: readonly ScheduledRow[], whose: 'ours' | 'callers'): Promise<string>
 }
 
 /**

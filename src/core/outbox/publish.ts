@@ -53,13 +53,19 @@ interface OpenBuffer {
   cause: Cause | undefined
   /** Of the pieces of its work, in the order in which they began. */
   readonly parts: OpenBuffer[]
+  /** In a library's transaction rows are not kept here but appended at once, in order. */
+  readonly appended: Promise<string>[]
+  appendedRows: number
+  /** One of them waits for its schema's id, so those behind it wait too. */
+  waits: boolean
 }
 
 /**
  * Turns publications into outbox rows of a transaction.
  *
  * In a transaction of ours they are buffered and written by one statement, the last before COMMIT; in a caller's
- * transaction each call is one statement at once, because we never see its COMMIT.
+ * transaction, and in a database library's, each call is one statement at once: of the former we never see the COMMIT,
+ * of the latter we never see the savepoints.
  */
 export class Publisher<Tx extends object> {
   readonly #parts: PublisherParts<Tx>
@@ -82,16 +88,17 @@ export class Publisher<Tx extends object> {
   ): Promise<Result> {
     let published = 0
     const hooks: TransactionHooks<Tx> = {
-      beforeCommit: (tx) => {
-        const prepared = this.#close(tx)
-        published = prepared.length
-        return published === 0 ? Promise.resolve(undefined) : this.#append(tx, prepared)
+      beforeCommit: async (tx) => {
+        const { rows, appended, appendedRows } = this.#close(tx)
+        published = rows.length + appendedRows
+        if (appended.length > 0) return (await Promise.all(appended)).at(-1)
+        return published === 0 ? undefined : this.#append(tx, rows, 'ours')
       },
       onSavepoint: (tx) => this.#mark(tx),
       rerunsWhenUnknown: options.rerunsWhenUnknown ?? false,
     }
     const result = await this.#parts.database.transaction(async (tx) => {
-      this.#buffers.set(tx, { rows: [], cause: options.cause, parts: [] })
+      this.#buffers.set(tx, openBuffer(options.cause))
       return work(tx)
     }, hooks)
     if (published > 0) this.#parts.onPublished()
@@ -110,9 +117,11 @@ export class Publisher<Tx extends object> {
   publish(tx: Tx, publications: readonly Publication[]): Promise<void> {
     const buffer = this.#buffers.get(tx)
     const prepared = publications.map((publication) => this.#prepare(publication, buffer?.cause))
-    if (buffer === undefined) return prepared.length === 0 ? Promise.resolve() : this.#append(tx, prepared).then(() => undefined)
     this.#parts.database.checkPlace(tx)
-    if (buffer.rows.length + prepared.length > PUBLICATIONS_MAX) throw tooMany()
+    if (prepared.length === 0) return Promise.resolve()
+    if (buffer === undefined) return this.#append(tx, prepared, 'callers').then(() => undefined)
+    if (buffer.rows.length + buffer.appendedRows + prepared.length > PUBLICATIONS_MAX) throw tooMany()
+    if (this.#parts.database.transactions === 'library') return this.#appendNow(tx, buffer, prepared)
     buffer.rows.push(...prepared)
     const missing = missingIn(prepared)
     return missing.length === 0 ? Promise.resolve() : Promise.all(missing).then(() => undefined)
@@ -129,18 +138,34 @@ export class Publisher<Tx extends object> {
       whole.cause = cause
       return
     }
-    const buffer: OpenBuffer = { rows: [], cause, parts: [] }
+    const buffer = openBuffer(cause)
     whole.parts.push(buffer)
     this.#buffers.set(part, buffer)
   }
 
-  #close(tx: Tx): readonly Prepared[] {
+  #close(tx: Tx): OpenBuffer {
     const buffer = this.#buffers.get(tx)
-    if (buffer === undefined) return []
+    if (buffer === undefined) return openBuffer(undefined)
     this.#buffers.delete(tx)
     const rows = [...buffer.rows, ...buffer.parts.flatMap((part) => part.rows)]
     if (rows.length > PUBLICATIONS_MAX) throw tooMany()
-    return rows
+    return { ...buffer, rows }
+  }
+
+  /**
+   * A library's savepoints are not seen from here: what is published inside one is written inside it, and goes with it.
+   *
+   * Only where an earlier message waits for its schema's id, this one waits too: messages of a key keep their order.
+   */
+  #appendNow(tx: Tx, buffer: OpenBuffer, prepared: readonly Prepared[]): Promise<void> {
+    const append = (): Promise<string> => this.#append(tx, prepared, 'ours')
+    const appended = buffer.waits ? Promise.allSettled(buffer.appended).then(append) : append()
+    // Whether it was awaited or not, COMMIT waits for it and fails with it.
+    appended.catch(() => undefined)
+    buffer.appended.push(appended)
+    buffer.appendedRows += prepared.length
+    buffer.waits ||= missingIn(prepared).length > 0
+    return appended.then(() => undefined)
   }
 
   /** A savepoint that rolls back takes with it what was published inside. */
@@ -153,15 +178,15 @@ export class Publisher<Tx extends object> {
   }
 
   /** The insert leaves at once where nothing is missing: a caller may send its COMMIT right behind it. */
-  #append(tx: Tx, prepared: readonly Prepared[]): Promise<string> {
+  #append(tx: Tx, prepared: readonly Prepared[], whose: 'ours' | 'callers'): Promise<string> {
     const rows = prepared.map(({ row }) => row)
     const missing = missingIn(prepared)
-    return missing.length === 0 ? this.#insert(tx, rows) : Promise.all(missing).then(() => this.#insert(tx, rows))
+    return missing.length === 0 ? this.#insert(tx, rows, whose) : Promise.all(missing).then(() => this.#insert(tx, rows, whose))
   }
 
-  #insert(tx: Tx, rows: readonly OutboxRow[]): Promise<string> {
+  #insert(tx: Tx, rows: readonly OutboxRow[], whose: 'ours' | 'callers'): Promise<string> {
     for (const row of rows) this.#parts.diagnostics.emit('publish.appended', { id: row.id, topic: row.topic })
-    return this.#parts.appender.append(tx, rows)
+    return this.#parts.appender.append(tx, rows, whose)
   }
 
   #prepare(publication: Publication, cause: Cause | undefined): Prepared {
@@ -195,6 +220,10 @@ export class Publisher<Tx extends object> {
     complete.catch(() => undefined)
     return { row, complete }
   }
+}
+
+function openBuffer(cause: Cause | undefined): OpenBuffer {
+  return { rows: [], cause, parts: [], appended: [], appendedRows: 0, waits: false }
 }
 
 function missingIn(prepared: readonly Prepared[]): readonly Promise<void>[] {

@@ -16,8 +16,12 @@ const startsMax = 3
 /** Where root keeps data whose proper place the server's own user cannot reach. */
 const sharedData = '/var/lib/trunkline'
 
-/** Name, password and first database of every server of the stack: they listen on loopback only. */
-export const postgresAccount = 'trunkline'
+/**
+ * Name, password and first database of every server of the stack: they listen on loopback only.
+ *
+ * Not `trunkline`: a user finds the tables of a schema of its own name first, so the service's would land among ours.
+ */
+export const postgresAccount = 'dev'
 
 export interface EmbeddedPostgresOptions {
   /** Holds the server's log and, in `data`, its data; must exist. */

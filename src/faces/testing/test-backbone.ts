@@ -62,7 +62,7 @@ export class TestBackbone {
     this.#plan = plan
     this.#database = database
     this.#pool = createPool({
-      connectionString: database.url,
+      connection: { connectionString: database.url },
       maxConnections: 4,
       connectTimeoutMs: 5_000,
       answerTimeoutMs: 60_000,

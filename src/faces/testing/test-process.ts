@@ -26,7 +26,7 @@ export class TestProcess {
     this.#parts = parts
     this.#wire = new Wire({ onStatement: (sql) => this.#onStatement(sql), onCommitSent: () => this.#pass('a commit that was sent') })
     const pool = createPool({
-      connectionString: databaseUrl,
+      connection: { connectionString: databaseUrl },
       maxConnections: CONNECTIONS,
       connectTimeoutMs: 5_000,
       answerTimeoutMs: options.idleInTransaction,

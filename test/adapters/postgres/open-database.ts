@@ -21,7 +21,7 @@ export async function openDatabase(
   const pool =
     given.pool ??
     createPool({
-      connectionString: url,
+      connection: { connectionString: url },
       maxConnections: given.maxConnections ?? 4,
       connectTimeoutMs: 300,
       answerTimeoutMs: given.answerTimeoutMs ?? 10_000,

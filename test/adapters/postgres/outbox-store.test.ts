@@ -46,7 +46,7 @@ test('raises synchronous_commit where the session has it off, for its transactio
 
   const seen = await database.transaction(async (tx) => {
     const before = (await tx.query(setting)).rows[0]
-    await appender.append(tx, [row])
+    await appender.append(tx, [row], 'ours')
     return [before, (await tx.query(setting)).rows[0]]
   })
   const after = (await database.outside.query(setting)).rows[0]

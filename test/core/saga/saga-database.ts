@@ -37,7 +37,7 @@ function connect(url: string, shiftSeconds: number): SagaDatabase {
   const shifted = new URL(url)
   shifted.searchParams.set('options', `-c trunkline.shift=${shiftSeconds}s`)
   const pool = createPool({
-    connectionString: shifted.href,
+    connection: { connectionString: shifted.href },
     maxConnections: 8,
     connectTimeoutMs: 5_000,
     answerTimeoutMs: 60_000,
