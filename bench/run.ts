@@ -5,10 +5,11 @@ import { Client } from 'pg'
 import { type Stack, startStack } from '../src/faces/stack/stack.ts'
 import { codec } from './codec.ts'
 import type { Bench, BenchContext } from './context.ts'
+import { driver } from './driver.ts'
 import { relay } from './relay.ts'
 import { type Row, toTable } from './result.ts'
 
-const benches: Readonly<Record<string, Bench>> = { codec, relay }
+const benches: Readonly<Record<string, Bench>> = { codec, driver, relay }
 
 const usage = `Usage: npm run bench -- [${Object.keys(benches).join('|')}] [--events 100000] [--runs 3] [--json]`
 
@@ -67,7 +68,7 @@ async function surroundings(stack: Stack): Promise<string> {
   const versions = [
     `Node ${process.versions.node}`,
     `PostgreSQL ${rows[0]?.server_version}`,
-    ...['kafkajs', 'pg', 'avsc'].map(packageVersion),
+    ...['kafkajs', '@platformatic/kafka', 'pg', 'avsc'].map(packageVersion),
   ]
   return `${machine}\n${versions.join(', ')}\n${stack.servers.map((server) => server.line).join('\n')}`
 }

@@ -19,7 +19,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
   'src/core/contract/schema-files.ts': { packages: ['node:fs', 'node:path'], places: ['src/core', 'src/foundation'] },
 
   // Records as Kafka writes them: bytes that every driver reads and writes alike.
-  'src/adapters/wire': { packages: ['node:*'], places: ['src/core', 'src/foundation'] },
+  'src/adapters/wire': { packages: ['@node-rs/crc32', 'node:*'], places: ['src/core', 'src/foundation'] },
   'src/adapters/kafkajs': { packages: ['kafkajs', 'node:*'], places: ['src/adapters/wire', 'src/core', 'src/foundation'] },
   'src/adapters/platformatic': {
     packages: ['@platformatic/kafka', 'node:net'],

@@ -28,6 +28,11 @@ export class ByteReader {
     return start
   }
 
+  /** Moves forward to there. @throws PermanentError it is behind already, or the bytes end before */
+  moveTo(at: number): void {
+    this.skip(at - this.#at)
+  }
+
   int8(): number {
     return this.bytes.readInt8(this.skip(1))
   }

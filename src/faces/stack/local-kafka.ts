@@ -23,7 +23,15 @@ export interface LocalKafkaOptions {
   readonly port?: number | undefined
   /** Start fast in little memory, or run fast: what a benchmark wants. */
   readonly tuning: 'start' | 'load'
+  /** Lines of `server.properties` for each node, which win over ours: TLS, accounts, other time limits. */
+  readonly settings?: ((node: KafkaNode) => readonly string[]) | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+export interface KafkaNode {
+  readonly id: number
+  readonly port: number
+  readonly controllerPort: number
 }
 
 /** One Kafka cluster in JVMs of this machine, on loopback only. */
@@ -32,6 +40,8 @@ export interface LocalKafka {
   readonly processes: readonly ServerProcess[]
   /** `Kafka 4.3.1 on Java 17`. */
   readonly title: string
+  /** Starts a node again that has ended, with its data and at its address. It need not be ready when this resolves. */
+  restartNode(id: number): Promise<void>
   stop(): Promise<void>
 }
 
@@ -40,10 +50,7 @@ interface Parts {
   readonly installation: KafkaInstallation
 }
 
-interface NodePlan {
-  readonly id: number
-  readonly port: number
-  readonly controllerPort: number
+interface NodePlan extends KafkaNode {
   readonly directory: string
   readonly logPath: string
 }
@@ -60,13 +67,25 @@ export async function startLocalKafka(parts: Parts, options: LocalKafkaOptions):
     const processes = plans.map((plan) => nodeProcess(parts, plan, plans, options, plan.id === 1 ? archive?.draft : undefined))
     try {
       const clusterId = await clusterIdOf(options.directory, plans.length)
-      await Promise.all(plans.map((plan) => formatNode(parts.installation, clusterId, plan, plans)))
+      await Promise.all(
+        plans.map((plan) =>
+          formatNode(parts.installation, clusterId, plan, [...settings(plan, plans), ...(options.settings?.(plan) ?? [])]),
+        ),
+      )
       await Promise.all(processes.map((process) => process.start()))
       await ready({ clusterId, plans, processes }, options.signal)
       return {
         brokers: plans.map((plan) => `127.0.0.1:${plan.port}`),
         processes,
         title: `Kafka ${kafkaVersion} on Java ${parts.installation.java.version}`,
+        restartNode: async (id) => {
+          const plan = plans.find((each) => each.id === id)
+          if (plan === undefined) throw new RangeError(`There is no node ${id}.`)
+          await processes[id - 1]?.stop('SIGKILL')
+          const process = nodeProcess(parts, plan, plans, options, undefined)
+          processes[id - 1] = process
+          await process.start()
+        },
         stop: () => stopCluster(processes, options.keep, archive),
       }
     } catch (error) {
@@ -99,16 +118,16 @@ async function planNodes({ nodes, port, directory }: LocalKafkaOptions): Promise
 }
 
 /** Does what `kafka-storage format` does, from the records it once wrote: a copy takes a millisecond, a JVM almost a second. */
-async function formatNode(installation: KafkaInstallation, clusterId: string, plan: NodePlan, plans: readonly NodePlan[]): Promise<void> {
+async function formatNode(installation: KafkaInstallation, clusterId: string, plan: NodePlan, lines: readonly string[]): Promise<void> {
   const meta = join(plan.directory, 'data', 'meta.properties')
   const formatted = await readFile(meta, 'utf8').catch(() => undefined)
   if (formatted === undefined) {
     await mkdir(join(plan.directory, 'data'), { recursive: true })
     await cp(installation.bootstrapPath, join(plan.directory, 'data', 'bootstrap.checkpoint'))
-    const lines = ['version=1', `cluster.id=${clusterId}`, `node.id=${plan.id}`, `directory.id=${uuid()}`]
-    await writeFile(meta, `${lines.join('\n')}\n`)
+    const identity = ['version=1', `cluster.id=${clusterId}`, `node.id=${plan.id}`, `directory.id=${uuid()}`]
+    await writeFile(meta, `${identity.join('\n')}\n`)
   }
-  await writeFile(join(plan.directory, 'server.properties'), `${settings(plan, plans).join('\n')}\n`)
+  await writeFile(join(plan.directory, 'server.properties'), `${lines.join('\n')}\n`)
 }
 
 /** One id for all nodes of the directory: whoever creates the file decides it. */

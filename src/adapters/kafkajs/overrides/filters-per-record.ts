@@ -1,5 +1,6 @@
 import type { ConsumedRecord } from '../../../core/broker/log-consumer.ts'
 import type { FetchedPartition, FetchReply } from '../../wire/fetch-response.ts'
+import type { Placeholder } from '../../wire/record-decoder.ts'
 
 /** All records of one partition's part of a reply, as one message for kafkajs, at the last of their offsets. */
 export interface Carrier {
@@ -26,7 +27,10 @@ export function carried(reply: FetchReply): object {
 function carrierOf({ messages }: FetchedPartition): readonly Carrier[] {
   const last = messages.at(-1)
   if (last === undefined) return []
-  const records: ConsumedRecord[] = []
-  for (const message of messages) if (!('isControlRecord' in message)) records.push(message)
+  const records = messages.filter(isRecord)
   return [{ offset: last.offset, isControlRecord: records.length === 0, records }]
+}
+
+function isRecord(message: ConsumedRecord | Placeholder): message is ConsumedRecord {
+  return !('isControlRecord' in message)
 }

@@ -1,0 +1,34 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { z } from 'zod'
+import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
+import type { BenchContext } from './context.ts'
+import { type Row, toRow } from './result.ts'
+
+const MEGABYTE = 1024 * 1024
+const RECORDS = 1_000_000
+const program = fileURLToPath(new URL('./programs/driver.ts', import.meta.url))
+const answer = z.object({ figure: z.number() })
+
+/** What a process costs that has one producer and one consumer: while nothing happens, and while a million records pass. */
+export async function processRows({ stack, say }: BenchContext): Promise<readonly Row[]> {
+  const topic = `trunkline-bench-process-${process.pid}`
+  const { admin } = kafkajsLog({ brokers: stack.brokers, clientId: 'bench' })
+  await admin.createTopics([{ name: topic, partitions: 4, replicationFactor: 1 }])
+  await admin.close()
+  const idle = await run('idle', stack.brokers, topic)
+  const resident = await run('pass', stack.brokers, topic, RECORDS)
+  say(`idle ${(idle * 100).toFixed(2)} % of a core; ${Math.round(resident / MEGABYTE)} MiB at most while a million records pass`)
+  return [
+    toRow({ bench: 'driver', name: 'idle process, one producer and one consumer', unit: '% of a core', figure: idle * 100, atMost: 0.5 }),
+    toRow({ bench: 'driver', name: 'memory while a million records pass', unit: 'MiB', figure: resident / MEGABYTE, atMost: 200 }),
+  ]
+}
+
+async function run(mode: 'idle' | 'pass', brokers: readonly string[], topic: string, records = 0): Promise<number> {
+  const { stdout } = await promisify(execFile)(process.execPath, [program, mode, brokers.join(','), topic, String(records)], {
+    timeout: 240_000,
+  })
+  return answer.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).figure
+}
