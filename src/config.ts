@@ -135,6 +135,8 @@ export const backboneOptions = z.strictObject({
   startTimeout: duration({ min: '100ms', max: '1h' }).prefault('30s'),
   /** How long `stop()` waits for what is running; closing connections may add two seconds. Default '10s'. */
   stopTimeout: duration({ min: '0ms', max: '10m' }).prefault('10s'),
+  /** How long a process that says nothing counts as alive. Default '10s'; a tenth of it is how often it speaks, and how soon a pause is heard. */
+  heartbeat: duration({ min: '1s', max: '5m' }).prefault('10s'),
   /** Where log lines go: anything like pino, or `false` for nowhere. Default: pino on standard output, level from LOG_LEVEL by `environment()`. */
   logger: z
     .union([z.custom<Logger>((value) => isLogger(value), 'expected a logger with debug, info, warn, error and child'), z.literal(false)])

@@ -49,7 +49,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
   },
   'src/environment.ts': { packages: [], places: ['src/config.ts', 'src/foundation'] },
   // The only place that builds adapters.
-  'src/wiring': { packages: [], types: ['pg'], places: ['src/adapters', 'src/config.ts', 'src/core', 'src/foundation'] },
+  'src/wiring': { packages: ['node:os'], types: ['pg'], places: ['src/adapters', 'src/config.ts', 'src/core', 'src/foundation'] },
   'src/backbone.ts': { packages: ['zod'], places: ['src/config.ts', 'src/wiring', 'src/core', 'src/foundation'] },
 
   // The stack makes databases on servers of its own; it knows nothing of messages.
@@ -62,8 +62,10 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
     packages: ['commander', '@clack/prompts', 'zod', 'node:*'],
     places: [
       'src/adapters/kafkajs/admin.ts',
+      'src/adapters/postgres/audit-log.ts',
       'src/adapters/postgres/migrate.ts',
       'src/adapters/postgres/operator-database.ts',
+      'src/adapters/postgres/pause-store.ts',
       'src/adapters/postgres/queries',
       'src/adapters/postgres/server-databases.ts',
       'src/adapters/registry/registry-client.ts',

@@ -38,6 +38,10 @@ export interface DiagnosticCatalogue {
   'consumer.joining': { readonly group: string; readonly reason: string }
   'consumer.restarted': { readonly group: string; readonly reason: string }
 
+  'consumer.paused': { readonly group: string }
+  'consumer.resumed': { readonly group: string }
+  'process.heartbeat_missed': { readonly reason: string }
+
   'batch.began': BatchPlace
   'batch.claimed': BatchPlace
   'batch.committing': BatchPlace

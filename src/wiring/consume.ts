@@ -7,6 +7,7 @@ import { ConnectionShare } from '../core/consume/connection-share.ts'
 import { Consumer } from '../core/consume/consumer.ts'
 import type { Middleware } from '../core/consume/middleware.ts'
 import type { ParkingSettings } from '../core/consume/parking-options.ts'
+import type { Pause } from '../core/consume/pause.ts'
 import type { GroupStart } from '../core/consume/registry.ts'
 import { RetryService } from '../core/consume/retry-service.ts'
 import type { Subscription } from '../core/consume/subscription.ts'
@@ -37,7 +38,7 @@ export interface GroupSettings {
 /** Builds a consumer and a retry service for each group. */
 export function buildGroups<Tx extends object>(
   groups: readonly GroupPlan<Tx>[],
-  parts: SharedParts & LogParts & DatabaseParts<Tx> & { readonly middlewares: readonly Middleware<Tx>[] },
+  parts: SharedParts & LogParts & DatabaseParts<Tx> & { readonly middlewares: readonly Middleware<Tx>[]; readonly pause: Pause },
   { parking, stopDeadlineMs, maxConnections, onFailure }: GroupSettings,
 ): GroupServices<Tx>[] {
   const { database } = parts

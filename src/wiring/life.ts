@@ -1,11 +1,17 @@
+import { hostname } from 'node:os'
 import { checkMigrated } from '../adapters/postgres/migrate.ts'
+import { PostgresProcessStore } from '../adapters/postgres/process-store.ts'
 import type { ParsedOptions } from '../config.ts'
+import type { Consumer } from '../core/consume/consumer.ts'
+import { Heartbeat } from '../core/consume/heartbeat.ts'
 import type { Middleware } from '../core/consume/middleware.ts'
+import { Pause } from '../core/consume/pause.ts'
 import type { SubscriptionRegistry } from '../core/consume/registry.ts'
 import type { Health, PartHealth } from '../core/health.ts'
 import { Relay } from '../core/outbox/relay.ts'
 import type { SagaTimers } from '../core/saga/timers.ts'
 import { ConfigurationError, isTrunklineError, messageOf, TransientError } from '../foundation/errors.ts'
+import { newToken } from '../foundation/ids.ts'
 import { endsWithin, type Service, stopAll } from '../foundation/service.ts'
 import { buildGroups, type GroupServices } from './consume.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
@@ -37,6 +43,8 @@ export class Life<Tx extends object> {
   #closed: Promise<void> | undefined
   #relay: Relay | undefined
   #timers: SagaTimers<Tx> | undefined
+  #heartbeat: Heartbeat | undefined
+  readonly #pause = new Pause()
   #groups: GroupServices<Tx>[] = []
 
   constructor(options: ParsedOptions, parts: LifeParts<Tx>) {
@@ -115,9 +123,11 @@ export class Life<Tx extends object> {
       await this.#timers?.start()
     }
     if (roles.includes('consume')) {
+      await this.#startHeartbeat()
+      this.#refuseWhenStopping()
       this.#groups = buildGroups(
         subscriptions.groups(),
-        { ...this.#parts, ...log },
+        { ...this.#parts, ...log, pause: this.#pause },
         {
           parking: this.#options.parking,
           stopDeadlineMs: this.#options.stopTimeout,
@@ -127,6 +137,16 @@ export class Life<Tx extends object> {
       )
       await Promise.all(this.#groups.flatMap(({ consumer, retries }) => [consumer.start(), retries.start()]))
     }
+  }
+
+  async #startHeartbeat(): Promise<void> {
+    const { database, clock, diagnostics, subscriptions } = this.#parts
+    const groups = subscriptions.groups().map(({ group }) => group)
+    if (groups.length === 0) return
+    const parts = { processes: new PostgresProcessStore(database), pause: this.#pause, clock, diagnostics }
+    const row = { id: newToken(), service: this.#options.service, host: hostname(), pid: process.pid, groups }
+    this.#heartbeat = new Heartbeat(parts, row, this.#options.heartbeat)
+    await this.#heartbeat.start()
   }
 
   async #stop(): Promise<void> {
@@ -147,7 +167,10 @@ export class Life<Tx extends object> {
     const left = (): number => Math.max(0, deadline - clock.monotonic())
     // Consumers first: what their last effects published still leaves with this process's relay.
     const services: (Service | undefined)[] = [...this.#groups.flatMap(({ consumer, retries }) => [consumer, retries]), this.#timers]
-    const stopping = stopAll(services.filter((service) => service !== undefined)).then(() => this.#relay?.stop())
+    const stopping = stopAll(services.filter((service) => service !== undefined)).then(async () => {
+      // Only now has it let go of everything.
+      await Promise.all([this.#relay?.stop(), this.#heartbeat?.stop()])
+    })
     const inTime = await endsWithin(settled(stopping), left() + STOP_MARGIN_MS)
     await log.producer.stop(left())
     await log.admin.close()
@@ -195,6 +218,12 @@ export class Life<Tx extends object> {
     }
   }
 
+  /** A paused one is as ready as it should be: a person wants it so. */
+  #stateOf({ ready, group }: Consumer<Tx>): string {
+    if (!ready) return 'joining'
+    return this.#pause.isPaused(group) ? 'paused by a person' : 'member of its group'
+  }
+
   async health(): Promise<Health> {
     const parts: Record<string, PartHealth> = {}
     const reachable = await this.#parts.database.reachable()
@@ -203,7 +232,7 @@ export class Life<Tx extends object> {
     if (this.#timers !== undefined)
       parts['timers'] = { ready: this.#timers.ready, state: this.#timers.ready ? 'running' : 'without database' }
     for (const { consumer, retries } of this.#groups) {
-      parts[`consumer ${consumer.group}`] = { ready: consumer.ready, state: consumer.ready ? 'member of its group' : 'joining' }
+      parts[`consumer ${consumer.group}`] = { ready: consumer.ready, state: this.#stateOf(consumer) }
       parts[`retries ${retries.group}`] = { ready: retries.ready, state: retries.ready ? 'running' : 'without database' }
     }
     const running = this.#starting !== undefined && this.#closed === undefined

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createLogger } from '../../src/adapters/pino/logger.ts'
 import { PostgresSagaStore } from '../../src/adapters/postgres/saga-store.ts'
+import { Pause } from '../../src/core/consume/pause.ts'
 import { SubscriptionRegistry } from '../../src/core/consume/registry.ts'
 import type { Transaction } from '../../src/core/database/database.ts'
 import { SagaCoordinator } from '../../src/core/saga/coordinator.ts'
@@ -96,7 +97,15 @@ function waitingRegistry(): SubscriptionRegistry<Transaction> {
 
 function groupOn(bench: ConsumeBench, registry: SubscriptionRegistry<Transaction>) {
   const { diagnostics, database, log, options } = bench.assembly()
-  const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), middlewares: [], diagnostics, ...database, ...log }
+  const parts = {
+    clock: systemClock,
+    logger: createLogger('judge', 'silent'),
+    middlewares: [],
+    pause: new Pause(),
+    diagnostics,
+    ...database,
+    ...log,
+  }
   const settings = { parking: options.parking, stopDeadlineMs: 1_000, maxConnections: 4, onFailure: () => undefined }
   const [group] = buildGroups(registry.groups(), parts, settings)
   if (group === undefined) throw new Error('There is a group in the registry.')

@@ -8,6 +8,7 @@ import type { LogProducer } from '../../src/core/broker/log-producer.ts'
 import { ConnectionShare } from '../../src/core/consume/connection-share.ts'
 import { Consumer } from '../../src/core/consume/consumer.ts'
 import type { ParkingStore } from '../../src/core/consume/parking-store.ts'
+import { Pause } from '../../src/core/consume/pause.ts'
 import type { PositionStore } from '../../src/core/consume/position-store.ts'
 import { type SubscriptionOptions, SubscriptionRegistry } from '../../src/core/consume/registry.ts'
 import { RetryService } from '../../src/core/consume/retry-service.ts'
@@ -127,6 +128,7 @@ export class Assembly {
       participants: new PostgresParticipantStore<Transaction>({ database }),
       share: new ConnectionShare(4),
       middlewares: [],
+      pause: new Pause(),
     }
     const retryParts = { ...parts, retries: this.#replacements.retries?.(retries, database) ?? retries }
     const { workers, idleDelay: idleDelayMs, lease: leaseMs } = this.options.parking

@@ -16,6 +16,7 @@ import { type HeldPartition, placeOf } from './effect.ts'
 import { type BatchRecord, inLane, isMessage } from './lanes.ts'
 import { settleEach } from './message-mode.ts'
 import { MissingDefinitions } from './missing-definitions.ts'
+import type { Pause } from './pause.ts'
 import { type StartPolicy, takePartition } from './position.ts'
 import { batchLimitsOf, topicsOf } from './registry.ts'
 import { routeRecord } from './route.ts'
@@ -25,6 +26,8 @@ import type { Subscription } from './subscription.ts'
 export interface ConsumerParts<Tx extends object> extends SettleParts<Tx> {
   readonly log: LogConsumerFactory
   readonly admin: LogAdmin
+  /** What a person has paused. */
+  readonly pause: Pause
   /** With a registry: the schemas behind its ids. Without one a value that names an id cannot be read. */
   readonly writerSchemas?: WriterSchemas | undefined
 }
@@ -137,6 +140,11 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   }
 
   async onBatch(batch: ConsumedBatch, signal: AbortSignal): Promise<bigint> {
+    const next = await this.#parts.pause.run(this.#options.group, signal, () => this.#take(batch, signal))
+    return next ?? batch.records[0]?.offset ?? 0n
+  }
+
+  async #take(batch: ConsumedBatch, signal: AbortSignal): Promise<bigint> {
     const { diagnostics } = this.#parts
     const held = this.#held.get(nameOf(batch))
     const first = batch.records[0]?.offset ?? 0n

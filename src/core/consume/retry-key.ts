@@ -7,6 +7,7 @@ import { deadLetter } from '../failures/dead-letter.ts'
 import { type Reason, reasonFor, reasonOf } from '../failures/reason.ts'
 import type { TransactionalIncidentLog } from '../incident.ts'
 import type { ConnectionShare } from './connection-share.ts'
+import type { Pause } from './pause.ts'
 import { type PipelineParts, runHandler } from './pipeline.ts'
 import { type Fate, fateAfter } from './policies/fate.ts'
 import { reactionTo } from './retry.ts'
@@ -29,6 +30,8 @@ export interface RetryParts<Tx extends object> extends PipelineParts<Tx> {
   readonly clock: Clock
   /** How many effect transactions this process may have open. */
   readonly share: ConnectionShare
+  /** What a person has paused. */
+  readonly pause: Pause
 }
 
 export interface RetryKeySettings<Tx> {

@@ -68,10 +68,10 @@ export class RetryService<Tx extends object> implements Service {
 
   /** Leases what is due and sets workers to it. @returns how long to wait until the next look, if nothing rings before */
   async #look(signal: AbortSignal): Promise<number> {
-    const { retries, diagnostics } = this.#parts
+    const { retries, pause, diagnostics } = this.#parts
     const { group, idleDelayMs, leaseMs, workers } = this.#settings
     try {
-      const free = workers - this.#running.size
+      const free = pause.isPaused(group) ? 0 : workers - this.#running.size
       const keys = free > 0 ? await retries.lease(this.#capable, free, leaseMs) : []
       if (keys.length > 0) diagnostics.emit('retry.leased', { group, keys: keys.length })
       for (const key of keys) this.#work(key, signal)
@@ -85,7 +85,9 @@ export class RetryService<Tx extends object> implements Service {
   }
 
   #work(key: LeasedKey, signal: AbortSignal): void {
-    const work = emptyKey(this.#parts, this.#settings, key, signal)
+    const { pause } = this.#parts
+    const work = pause
+      .count(this.#settings.group, () => emptyKey(this.#parts, this.#settings, key, signal))
       // Its lease runs out by itself.
       .catch((error: unknown) => void this.#interrupted(error))
       .finally(() => {

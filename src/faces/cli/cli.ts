@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { z } from 'zod'
 import { devCommand } from './dev.ts'
 import { exitCodeOf, exitCodes, shownError } from './exit-codes.ts'
+import { groupCommand } from './group.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { schemaCommand } from './schema.ts'
@@ -31,6 +32,7 @@ function program(): Command {
       .addCommand(devCommand())
       .addCommand(migrateCommand())
       .addCommand(schemaCommand())
+      .addCommand(groupCommand())
       .addHelpText('after', helpText),
   )
 }

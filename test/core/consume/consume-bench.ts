@@ -156,6 +156,7 @@ export class ConsumeBench {
       kafka: { driver: 'memory', log: this.log },
       database: { connectionString: this.url },
       relay: { lease: '1s', idleDelay: '5ms' },
+      heartbeat: '5s',
       stopTimeout: '1s',
       logger: false,
     } as const

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { ReserveStock, StockReserved } from '../../../examples/order-fulfilment/contracts/stock.ts'
 import { createLogger } from '../../../src/adapters/pino/logger.ts'
+import { Pause } from '../../../src/core/consume/pause.ts'
 import { saga } from '../../../src/core/saga/definition.ts'
 import { systemClock } from '../../../src/foundation/clock.ts'
 import { buildGroups } from '../../../src/wiring/consume.ts'
@@ -66,7 +67,15 @@ test('neither the record nor the text of an error is in an incident or a diagnos
 test('what a driver says of a batch that it could not read is in the incident', async () => {
   const bench = await ConsumeBench.open()
   const { diagnostics, database, log, options } = bench.assembly()
-  const parts = { clock: systemClock, logger: createLogger('judge', 'silent'), middlewares: [], diagnostics, ...database, ...log }
+  const parts = {
+    clock: systemClock,
+    logger: createLogger('judge', 'silent'),
+    middlewares: [],
+    pause: new Pause(),
+    diagnostics,
+    ...database,
+    ...log,
+  }
   const settings = { parking: options.parking, stopDeadlineMs: 0, maxConnections: 4, onFailure: () => undefined }
   const [group] = buildGroups(
     [{ group: 'judge', subscriptions: new Map(), start: { from: 'earliest', onGap: 'earliest' } }],

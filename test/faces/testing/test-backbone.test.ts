@@ -102,7 +102,29 @@ test('a message that no handler can apply fails the test, with the error of the 
 
   await expect(t.quiet()).rejects.toThrow(/1 messages could not be applied[\s\S]*relation "stock" does not exist/)
   await t.quiet({ allowDeadLetters: true })
-  expect(await t.deadLetters()).toMatchObject([{ group: 'stock', topic: 'stock.commands', attempts: 3 }])
+  expect(await t.deadLetters()).toMatchObject([{ group: 'stock', topic: 'stock.commands', attempts: 6 }])
+})
+
+test('quiet brings the retries of a parked key forward, and they run in order', async () => {
+  const applied: unknown[] = []
+  const failing = (backbone: Backbone): void =>
+    backbone.subscribe(
+      Counted,
+      async ({ data }, { attempt }) => {
+        if (data.version === 1 && attempt < 4) throw new Error('not yet')
+        applied.push([data.version, attempt])
+      },
+      { retry: { inline: 0, delays: ['1m', '10m', '1h'] } },
+    )
+  const t = await open({ register: [failing] })
+  await t.publish([1, 2].map((version) => Counted({ key: 'a', version })))
+
+  await t.quiet()
+
+  expect(applied).toEqual([
+    [1, 4],
+    [2, 1],
+  ])
 })
 
 test('a cascade that never ends is told with what is still to be done', async () => {

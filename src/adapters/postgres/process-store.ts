@@ -1,0 +1,34 @@
+import type { ProcessRow, ProcessStore } from '../../core/consume/process-store.ts'
+import type { Queryable } from '../../core/database/database.ts'
+
+export class PostgresProcessStore implements ProcessStore {
+  readonly #outside: Queryable
+
+  constructor({ outside }: { readonly outside: Queryable }) {
+    this.#outside = outside
+  }
+
+  async beat({ id, service, host, pid, groups, paused }: ProcessRow, leaseMs: number): Promise<readonly string[]> {
+    const { rows } = await this.#outside.query(beatSql, [id, service, host, pid, groups, paused, leaseMs])
+    return rows[0]?.['wanted'] ?? []
+  }
+
+  async end(id: string): Promise<void> {
+    await this.#outside.query('delete from trunkline.process where id = $1', [id])
+  }
+
+  async prune(): Promise<number> {
+    return (await this.#outside.query(pruneSql)).rowCount
+  }
+}
+
+// A row that was pruned, because the machine slept for long, comes back.
+const beatSql = `
+  with beat as (
+    insert into trunkline.process (id, service, host, pid, groups, paused, expires_at)
+    values ($1, $2, $3, $4, $5::text[], $6::text[], trunkline.now() + $7::int * interval '1 millisecond')
+    on conflict (id) do update set paused = excluded.paused, expires_at = excluded.expires_at
+  )
+  select coalesce(array_agg(consumer_group), '{}') as wanted from trunkline.group_pause where consumer_group = any ($5::text[])`
+
+const pruneSql = `delete from trunkline.process where expires_at < trunkline.now() - interval '1 hour'`
