@@ -7,6 +7,7 @@ import { compatibilityLevels } from './core/contract/evolution.ts'
 import type { SchemaRegistry } from './core/contract/registry.ts'
 import type { Transaction } from './core/database/database.ts'
 import type { Logger } from './core/logger.ts'
+import { outboxOptions } from './core/outbox/outbox-room.ts'
 import { relayOptions } from './core/outbox/relay-options.ts'
 import { sagaTimerOptions } from './core/saga/timers.ts'
 import { duration } from './foundation/duration.ts'
@@ -124,6 +125,8 @@ export const backboneOptions = z.strictObject({
    * fingerprint (`C3 01`); both are read either way, ids only with it. Default: none.
    */
   registry: registryOptions.optional(),
+  /** How much may wait; at the limit `publish` throws `OUTBOX_FULL`, and handlers that publish pause. */
+  outbox: outboxOptions.prefault({}),
   relay: relayOptions.prefault({}),
   timers: sagaTimerOptions.prefault({}),
   parking: parkingOptions.prefault({}),

@@ -4,9 +4,12 @@ import type { TransactionSource } from '../adapters/orm/transaction-source.ts'
 import { createPool, PostgresDatabase } from '../adapters/postgres/database.ts'
 import { PostgresIncidentLog } from '../adapters/postgres/incident-log.ts'
 import { PostgresOutboxAppender } from '../adapters/postgres/outbox-appender.ts'
+import { PostgresOutboxBell } from '../adapters/postgres/outbox-bell.ts'
+import { PostgresOutboxGauge } from '../adapters/postgres/outbox-gauge.ts'
 import { PostgresOutboxStoreFactory } from '../adapters/postgres/outbox-store.ts'
 import type { ParsedOptions } from '../config.ts'
 import type { Database } from '../core/database/database.ts'
+import { OutboxRoom } from '../core/outbox/outbox-room.ts'
 import { Publisher } from '../core/outbox/publish.ts'
 import type { DatabaseParts, SharedParts } from './parts.ts'
 
@@ -22,9 +25,12 @@ export function buildDatabase<Tx extends object>(options: ParsedOptions, shared:
   const { service } = options
   const { database, connection } = openDatabase<Tx>(options, shared)
   const appender = new PostgresOutboxAppender(database)
+  const gauge = new PostgresOutboxGauge(database.outside)
+  const room = new OutboxRoom({ ...shared, gauge }, options.outbox)
   return {
     database,
-    publisher: new Publisher({ ...shared, database, appender, service, onPublished }),
+    publisher: new Publisher({ ...shared, database, appender, service, room, onPublished }),
+    bell: new PostgresOutboxBell(connection),
     outboxes: new PostgresOutboxStoreFactory(connection),
     incidents: new PostgresIncidentLog({ ...shared, database, service }),
     address: addressOf(connection),

@@ -58,8 +58,10 @@ export class Life<Tx extends object> {
     return this.#finished.promise
   }
 
+  /** The owner is woken here where it is in this process; otherwise it is called. */
   wakeRelay(): void {
-    this.#relay?.wake()
+    if (this.#relay?.inOffice === true) this.#relay.wake()
+    else this.#parts.bell.ring()
   }
 
   /** @throws ConfigurationError `ALREADY_STARTED` */
@@ -162,7 +164,7 @@ export class Life<Tx extends object> {
   }
 
   async #closeParts(): Promise<void> {
-    const { log, database, diagnostics, clock } = this.#parts
+    const { log, database, bell, diagnostics, clock } = this.#parts
     const deadline = clock.monotonic() + this.#options.stopTimeout
     const left = (): number => Math.max(0, deadline - clock.monotonic())
     // Consumers first: what their last effects published still leaves with this process's relay.
@@ -174,7 +176,7 @@ export class Life<Tx extends object> {
     const inTime = await endsWithin(settled(stopping), left() + STOP_MARGIN_MS)
     await log.producer.stop(left())
     await log.admin.close()
-    await endsWithin(database.close(), left() + STOP_MARGIN_MS)
+    await endsWithin(Promise.all([database.close(), bell.close()]), left() + STOP_MARGIN_MS)
     diagnostics.emit('service.stopped', { service: this.#options.service, inTime })
     this.#signalsOff?.()
     this.#finished.resolve()

@@ -3,6 +3,7 @@ import type { Database } from '../core/database/database.ts'
 import type { BackboneDiagnostics } from '../core/diagnostics.ts'
 import type { TransactionalIncidentLog } from '../core/incident.ts'
 import type { Logger } from '../core/logger.ts'
+import type { OutboxBell } from '../core/outbox/outbox-bell.ts'
 import type { OutboxStoreFactory } from '../core/outbox/outbox-store.ts'
 import type { Publisher } from '../core/outbox/publish.ts'
 import type { Clock } from '../foundation/clock.ts'
@@ -25,6 +26,8 @@ export interface LogParts extends LogDriver {
 export interface DatabaseParts<Tx extends object> {
   readonly database: Database<Tx>
   readonly publisher: Publisher<Tx>
+  /** Calls relays of other processes. */
+  readonly bell: OutboxBell
   readonly outboxes: OutboxStoreFactory
   readonly incidents: TransactionalIncidentLog<Tx>
   /** For messages to people: host, port and database name, never the password. */

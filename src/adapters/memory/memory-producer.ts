@@ -1,3 +1,4 @@
+import { headersOf } from '../../core/broker/header-bytes.ts'
 import type { AppendOutcome, LogProducer, LogRecord, TopicPartition } from '../../core/broker/log-producer.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import { ConfigurationError, isTrunklineError, PermanentError, TransientError, UnknownOutcomeError } from '../../foundation/errors.ts'
@@ -115,9 +116,10 @@ function replyLost({ topic, partition }: TopicPartition): UnknownOutcomeError {
 
 function sizeOf(records: readonly LogRecord[]): number {
   let bytes = BATCH_OVERHEAD
-  for (const { key, value, headers } of records) {
+  for (const record of records) {
+    const { key, value } = record
     bytes += RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0)
-    for (const [name, header] of headers) bytes += Buffer.byteLength(name) + header.length
+    for (const [name, header] of headersOf(record)) bytes += Buffer.byteLength(name) + header.length
   }
   return bytes
 }

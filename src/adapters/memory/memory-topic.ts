@@ -1,3 +1,4 @@
+import { headersOf } from '../../core/broker/header-bytes.ts'
 import type { ConsumedRecord, PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { LogRecord, TopicPartition } from '../../core/broker/log-producer.ts'
 import type { TopicSpec } from '../../core/broker/topic-plan.ts'
@@ -67,12 +68,13 @@ export class MemoryPartition {
   /** The bytes are copied, as a broker has its own: the caller may use its buffers again. @returns the first offset */
   append(records: readonly LogRecord[]): bigint {
     const baseOffset = this.#end
-    for (const { key, value, headers, timestampMs } of records) {
+    for (const record of records) {
+      const { key, value, timestampMs } = record
       this.#records.push({
         offset: this.#end,
         key: copyOf(key),
         value: copyOf(value),
-        headers: headers.map(([name, bytes]) => [name, Buffer.from(bytes)] as const),
+        headers: headersOf(record).map(([name, bytes]) => [name, Buffer.from(bytes)] as const),
         timestampMs,
       })
       this.#end += 1n

@@ -1,5 +1,5 @@
 import { PermanentError } from '../../foundation/errors.ts'
-import type { HeaderPair } from './log-producer.ts'
+import type { HeaderPair, LogRecord } from './log-producer.ts'
 
 /** Kafka knows no limit; a record beyond these is not ours. */
 export const HEADERS_MAX = 100
@@ -39,6 +39,22 @@ export function unpackHeaders(bytes: Buffer): HeaderPair[] {
     at = valueEnd
   }
   return headers
+}
+
+/** @returns how many pairs there are. @throws PermanentError `HEADERS_CORRUPT`, as {@link unpackHeaders} */
+export function countPacked(bytes: Buffer): number {
+  let count = 0
+  for (let at = 0; at < bytes.length; count++) {
+    if (at + LENGTHS_BYTES > bytes.length) throw corrupt(bytes)
+    at += LENGTHS_BYTES + bytes.readUInt32BE(at) + bytes.readUInt32BE(at + 4)
+    if (at > bytes.length) throw corrupt(bytes)
+  }
+  return count
+}
+
+/** The pairs of a record, however it carries them. */
+export function headersOf({ headers, packedHeaders }: Pick<LogRecord, 'headers' | 'packedHeaders'>): readonly HeaderPair[] {
+  return packedHeaders === undefined ? headers : unpackHeaders(packedHeaders)
 }
 
 function corrupt(bytes: Buffer): PermanentError {

@@ -13,6 +13,8 @@ export interface LogRecord {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: readonly HeaderPair[]
+  /** The headers as `packHeaders` writes them, checked by `countPacked`: what was stored so need not be taken apart. Then `headers` is empty. */
+  readonly packedHeaders?: Buffer
   /** Milliseconds since the epoch. */
   readonly timestampMs: number
 }

@@ -33,7 +33,7 @@ const reserved = new Set([
  * @throws ContractError `ATTRIBUTE_RESERVED`: nothing was published
  */
 export function toPublications(message: Outgoing | readonly Outgoing[], options: PublishOptions): Publication[] {
-  const { attributes, correlationId } = options
+  const { attributes, correlationId, notBefore } = options
   for (const name of Object.keys(attributes ?? {})) {
     if (reserved.has(name)) {
       throw new ContractError(
@@ -43,7 +43,11 @@ export function toPublications(message: Outgoing | readonly Outgoing[], options:
       )
     }
   }
-  const rest = { ...(attributes === undefined ? {} : { attributes }), ...(correlationId === undefined ? {} : { correlationId }) }
+  const rest = {
+    ...(attributes === undefined ? {} : { attributes }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+    ...(notBefore === undefined ? {} : { notBefore }),
+  }
   const messages: readonly Outgoing[] = isList(message) ? message : [message]
   return messages.map((each) => ({ message: each, ...rest }))
 }

@@ -7,6 +7,8 @@ export interface PublishOptions {
   readonly attributes?: Readonly<Record<string, string>>
   /** Ties messages of one business process together. Default: that of the message being handled, or the new message's own id. */
   readonly correlationId?: string
+  /** Sent at this time, or up to a second later, at most 366 days ahead. Its place in the order of its key counts from then. Default: at once. */
+  readonly notBefore?: Date
 }
 
 /** One message handed to one handler. */

@@ -11,4 +11,6 @@ export interface Publication {
   readonly topic?: string
   readonly correlationId?: string
   readonly causationId?: string
+  /** Kept until then; its order counts from the moment when it is due. */
+  readonly notBefore?: Date
 }

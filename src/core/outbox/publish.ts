@@ -1,7 +1,6 @@
 import type { Clock } from '../../foundation/clock.ts'
 import { ContractError, PermanentError } from '../../foundation/errors.ts'
 import { newMessageId } from '../../foundation/ids.ts'
-import { bucketOf, positiveHash } from '../broker/partitioner.ts'
 import { encodePayload } from '../contract/codec.ts'
 import { keyOf, typeOf } from '../contract/contract.ts'
 import type { SchemaIds } from '../contract/schema-ids.ts'
@@ -9,14 +8,14 @@ import type { Database, TransactionHooks } from '../database/database.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { Envelope } from '../envelope/envelope.ts'
 import { registryPrefix } from '../envelope/framing.ts'
-import { packEnvelope } from '../envelope/packed-envelope.ts'
 import { ATTRIBUTE_BYTES_MAX } from '../envelope/rules.ts'
-import type { OutboxAppender, OutboxRow } from './outbox-store.ts'
+import type { OutboxRoom } from './outbox-room.ts'
+import type { OutboxAppender, OutboxRow, ScheduledRow } from './outbox-store.ts'
 import type { Publication } from './publication.ts'
+import { toOutboxRow } from './to-outbox-row.ts'
 
-/** The broker's own limit is 1 MiB for a batch with its overhead; what is larger is refused before COMMIT. */
-export const MESSAGE_BYTES_MAX = 900 * 1024
-export const KEY_BYTES_MAX = 1024
+/** How far ahead a message may be scheduled. */
+export const SCHEDULE_AHEAD_MAX_MS = 366 * 86_400_000
 /** Messages of one transaction. */
 export const PUBLICATIONS_MAX = 10_000
 
@@ -37,6 +36,8 @@ export interface PublisherParts<Tx> {
   readonly service: string
   /** With a registry: by which ids it knows the schemas. Without one values name their schema by its fingerprint. */
   readonly schemaIds?: SchemaIds | undefined
+  /** Whether the outbox takes more. Without it there is no limit. */
+  readonly room?: OutboxRoom | undefined
   /** Called after a commit that published something. */
   readonly onPublished: () => void
 }
@@ -44,6 +45,8 @@ export interface PublisherParts<Tx> {
 /** A row, and what it still waits for: the registry's id of a schema that this process writes with for the first time. */
 interface Prepared {
   readonly row: OutboxRow
+  /** Where it is for later. */
+  readonly notBefore: Date | undefined
   readonly complete?: Promise<void>
 }
 
@@ -56,7 +59,7 @@ interface OpenBuffer {
   /** In a library's transaction rows are not kept here but appended at once, in order. */
   readonly appended: Promise<string>[]
   appendedRows: number
-  /** One of them waits for its schema's id, so those behind it wait too. */
+  /** One of them waits for something, so those behind it wait too. */
   waits: boolean
 }
 
@@ -110,7 +113,8 @@ export class Publisher<Tx extends object> {
    * for the insert. With a registry, the promise also waits for the ids of schemas that are written for the first
    * time; so does COMMIT, whether the promise was awaited or not.
    *
-   * @throws ContractError the key or the size does not fit; nothing was published
+   * @throws ContractError the key, the size or `notBefore` does not fit; nothing was published
+   * @throws TransientError `OUTBOX_FULL`, here or at COMMIT: as many messages wait as may; the transaction cannot commit
    * @throws PermanentError `SAVEPOINT_OPEN`: the caller stands beside an open savepoint; the transaction is lost
    * @throws TransientError, ConfigurationError `REGISTRY_…`, from the promise: the transaction cannot commit
    */
@@ -155,16 +159,18 @@ export class Publisher<Tx extends object> {
   /**
    * A library's savepoints are not seen from here: what is published inside one is written inside it, and goes with it.
    *
-   * Only where an earlier message waits for its schema's id, this one waits too: messages of a key keep their order.
+   * Only where an earlier message waits, for its schema's id or for the outbox to be measured, this one waits too: messages
+   * of a key keep their order.
    */
   #appendNow(tx: Tx, buffer: OpenBuffer, prepared: readonly Prepared[]): Promise<void> {
+    const waits = missingIn(prepared).length > 0 || this.#parts.room?.known === false
     const append = (): Promise<string> => this.#append(tx, prepared, 'ours')
     const appended = buffer.waits ? Promise.allSettled(buffer.appended).then(append) : append()
     // Whether it was awaited or not, COMMIT waits for it and fails with it.
     appended.catch(() => undefined)
     buffer.appended.push(appended)
     buffer.appendedRows += prepared.length
-    buffer.waits ||= missingIn(prepared).length > 0
+    buffer.waits ||= waits
     return appended.then(() => undefined)
   }
 
@@ -179,14 +185,24 @@ export class Publisher<Tx extends object> {
 
   /** The insert leaves at once where nothing is missing: a caller may send its COMMIT right behind it. */
   #append(tx: Tx, prepared: readonly Prepared[], whose: 'ours' | 'callers'): Promise<string> {
-    const rows = prepared.map(({ row }) => row)
-    const missing = missingIn(prepared)
-    return missing.length === 0 ? this.#insert(tx, rows, whose) : Promise.all(missing).then(() => this.#insert(tx, rows, whose))
+    const waitsFor = [...missingIn(prepared), ...[this.#parts.room?.check() ?? []].flat()]
+    return waitsFor.length === 0 ? this.#insert(tx, prepared, whose) : Promise.all(waitsFor).then(() => this.#insert(tx, prepared, whose))
   }
 
-  #insert(tx: Tx, rows: readonly OutboxRow[], whose: 'ours' | 'callers'): Promise<string> {
-    for (const row of rows) this.#parts.diagnostics.emit('publish.appended', { id: row.id, topic: row.topic })
-    return this.#parts.appender.append(tx, rows, whose)
+  async #insert(tx: Tx, prepared: readonly Prepared[], whose: 'ours' | 'callers'): Promise<string> {
+    const { appender, diagnostics } = this.#parts
+    const now: OutboxRow[] = []
+    const later: ScheduledRow[] = []
+    for (const { row, notBefore } of prepared) {
+      diagnostics.emit('publish.appended', { id: row.id, topic: row.topic })
+      if (notBefore === undefined) now.push(row)
+      else later.push({ ...row, notBefore })
+    }
+    // The last statement is sent before the first is answered.
+    const appended = now.length > 0 ? [appender.append(tx, now, whose)] : []
+    const scheduled = later.length > 0 ? [appender.schedule(tx, later, whose)] : []
+    const [transactionId] = await Promise.all([...appended, ...scheduled])
+    return transactionId ?? ''
   }
 
   #prepare(publication: Publication, cause: Cause | undefined): Prepared {
@@ -213,17 +229,29 @@ export class Publisher<Tx extends object> {
       extensions: attributes,
       data: encodePayload(definition, message.data, framing),
     }
-    const row = toRow(envelope, topic, key)
-    if (schemaIds === undefined || framing !== UNKNOWN_ID) return { row }
+    const row = toOutboxRow(envelope, topic, key)
+    const notBefore = laterThan(this.#parts.clock.now(), publication.notBefore)
+    if (schemaIds === undefined || framing !== UNKNOWN_ID) return { row, notBefore }
     const complete = schemaIds.load(definition, topic).then((prefix) => void prefix.copy(row.value ?? prefix))
     // It is awaited before the insert, by then perhaps too late to be called handled.
     complete.catch(() => undefined)
-    return { row, complete }
+    return { row, notBefore, complete }
   }
 }
 
 function openBuffer(cause: Cause | undefined): OpenBuffer {
   return { rows: [], cause, parts: [], appended: [], appendedRows: 0, waits: false }
+}
+
+/** @returns the time when it is one, and lies ahead */
+function laterThan(nowMs: number, notBefore: Date | undefined): Date | undefined {
+  if (notBefore === undefined) return undefined
+  const aheadMs = notBefore.getTime() - nowMs
+  if (aheadMs <= SCHEDULE_AHEAD_MAX_MS) return aheadMs > 0 ? notBefore : undefined
+  throw new ContractError(
+    'NOT_BEFORE_INVALID',
+    `notBefore must be a valid date, at most ${SCHEDULE_AHEAD_MAX_MS / 86_400_000} days ahead. Keep what is further away in a table of your own.`,
+  )
 }
 
 function missingIn(prepared: readonly Prepared[]): readonly Promise<void>[] {
@@ -233,39 +261,6 @@ function missingIn(prepared: readonly Prepared[]): readonly Promise<void>[] {
 /** An attribute is shorter than a key may be; a key that does not fit is in the record itself. */
 function subjectOf(key: string | null): string | null {
   return key !== null && Buffer.byteLength(key) <= ATTRIBUTE_BYTES_MAX ? key : null
-}
-
-function toRow(envelope: Envelope, topic: string, key: string | null): OutboxRow {
-  const keyBytes = key === null ? null : Buffer.from(key)
-  const headers = packEnvelope(envelope)
-  refuseSize(envelope, keyBytes, headers.length)
-  const routing = keyBytes ?? Buffer.from(envelope.id)
-  return {
-    id: envelope.id,
-    topic,
-    key: keyBytes,
-    value: envelope.data,
-    headers,
-    keyHash: positiveHash(routing),
-    bucket: bucketOf(topic, routing),
-  }
-}
-
-function refuseSize(envelope: Envelope, key: Buffer | null, headerBytes: number): void {
-  if (key !== null && key.length > KEY_BYTES_MAX) {
-    throw new ContractError(
-      'KEY_TOO_LARGE',
-      `${envelope.type} was not published: its key has ${key.length} bytes, at most ${KEY_BYTES_MAX} are allowed. Use an id as key and carry the rest in a field.`,
-      { type: envelope.type, bytes: key.length },
-    )
-  }
-  const bytes = (envelope.data?.length ?? 0) + (key?.length ?? 0) + headerBytes
-  if (bytes <= MESSAGE_BYTES_MAX) return
-  throw new ContractError(
-    'MESSAGE_TOO_LARGE',
-    `${envelope.type} was not published: it has ${bytes} bytes, at most ${MESSAGE_BYTES_MAX} are allowed. Store the content elsewhere and publish a reference to it.`,
-    { type: envelope.type, bytes },
-  )
 }
 
 function tooMany(): PermanentError {

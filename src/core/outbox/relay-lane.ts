@@ -1,12 +1,14 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
 import { isTrunklineError, TransientError, type TrunklineError } from '../../foundation/errors.ts'
-import { unpackHeaders } from '../broker/header-bytes.ts'
+import { countPacked } from '../broker/header-bytes.ts'
 import type { LogProducer, LogRecord } from '../broker/log-producer.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import { Deferral } from './deferral.ts'
 import type { HeldKeys } from './held-keys.ts'
 import { type PendingRow, sizeOf } from './outbox-store.ts'
+
+const NO_HEADERS: LogRecord['headers'] = []
 
 export interface LaneParts {
   readonly producer: LogProducer
@@ -195,7 +197,9 @@ export class RelayLane {
   /** @returns `undefined` when the row cannot be read; its key is held by that, or its topic waits */
   #toRecord(row: PendingRow): LogRecord | undefined {
     try {
-      return { key: row.key, value: row.value, headers: unpackHeaders(row.headers), timestampMs: row.createdAtMs }
+      // What cannot be read would fail its whole batch later.
+      countPacked(row.headers)
+      return { key: row.key, value: row.value, headers: NO_HEADERS, packedHeaders: row.headers, timestampMs: row.createdAtMs }
     } catch (error) {
       if (!isTrunklineError(error, 'HEADERS_CORRUPT')) throw error
       const place = { topic: this.topic, partition: this.partition }

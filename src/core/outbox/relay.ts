@@ -37,6 +37,10 @@ export class Relay implements Service {
     return this.#state === 'standing by' || this.#state === 'in office'
   }
 
+  get inOffice(): boolean {
+    return this.#state === 'in office'
+  }
+
   get state(): string {
     return this.#state
   }

@@ -1,16 +1,25 @@
 import { Pool } from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { KEY_BYTES_MAX, MESSAGE_BYTES_MAX, PUBLICATIONS_MAX } from '../../../src/core/outbox/publish.ts'
+import type { BackboneOptions } from '../../../src/config.ts'
+import { PUBLICATIONS_MAX, SCHEDULE_AHEAD_MAX_MS } from '../../../src/core/outbox/publish.ts'
+import { KEY_BYTES_MAX, MESSAGE_BYTES_MAX } from '../../../src/core/outbox/to-outbox-row.ts'
 import { createBackbone } from '../../../src/index.ts'
 import { countedOn } from '../../kit/contracts.ts'
 import { createTestDatabase } from '../../kit/database.ts'
+import { until } from '../../kit/wait.ts'
 
 const Counted = countedOn('t')
 
 /** A backbone that never starts: publishing needs no Kafka. */
-async function publishing() {
+async function publishing(more: Pick<BackboneOptions, 'outbox'> = {}) {
   const { url } = await createTestDatabase()
-  const backbone = createBackbone({ service: 'judge', kafka: { driver: 'memory' }, database: { connectionString: url }, logger: false })
+  const backbone = createBackbone({
+    service: 'judge',
+    kafka: { driver: 'memory' },
+    database: { connectionString: url },
+    logger: false,
+    ...more,
+  })
   const pool = new Pool({ connectionString: url, max: 1 })
   onTestFinished(async () => {
     await backbone.stop()
@@ -18,8 +27,14 @@ async function publishing() {
   })
   const rows = async (): Promise<Record<string, unknown>[]> =>
     (await pool.query('select id, topic, key, seq::int from trunkline.outbox order by seq')).rows
-  return { backbone, rows }
+  const query = async (text: string): Promise<Record<string, unknown>[]> => (await pool.query(text)).rows
+  return { backbone, rows, query, url }
 }
+
+/** About 1.4 MB. */
+const fillSql = `
+  insert into trunkline.outbox (bucket, key_hash, topic, id, value, headers)
+  select 0, 0, 't', gen_random_uuid(), decode(repeat('00', 700), 'hex'), '' from generate_series(1, 2000)`
 
 describe('publish', () => {
   test('writes in the order in which it was called, with the commit', async () => {
@@ -100,6 +115,74 @@ describe('publish', () => {
 
     await expect(work).rejects.toMatchObject({ code: 'TOO_MANY_PUBLICATIONS' })
     expect(await rows()).toEqual([])
+  })
+
+  test('keeps a message for later where it is to be sent later, and sends at once what is due', async () => {
+    const { backbone, rows, query } = await publishing()
+    const notBefore = new Date(Date.now() + 3_600_000)
+
+    await backbone.transaction(async (tx) => {
+      await backbone.publish(tx, Counted({ key: 'later', version: 1 }), { notBefore })
+      await backbone.publish(tx, Counted({ key: 'now', version: 1 }))
+      await backbone.publish(tx, Counted({ key: 'past', version: 1 }), { notBefore: new Date(0) })
+    })
+
+    expect((await rows()).map(({ key }) => String(key))).toEqual(['now', 'past'])
+    expect(await query('select key, due_at from trunkline.outbox_scheduled')).toEqual([{ key: Buffer.from('later'), due_at: notBefore }])
+  })
+
+  test.for([new Date(Number.NaN), new Date(Date.now() + SCHEDULE_AHEAD_MAX_MS + 60_000)])(
+    'refuses a time that cannot be meant: %s',
+    async (notBefore) => {
+      const { backbone, rows } = await publishing()
+
+      const work = backbone.transaction((tx) => backbone.publish(tx, Counted({ key: 'a', version: 1 }), { notBefore }))
+
+      await expect(work).rejects.toMatchObject({ code: 'NOT_BEFORE_INVALID', name: 'ContractError' })
+      expect(await rows()).toEqual([])
+    },
+  )
+
+  test('is refused when as many messages wait as may, and goes on when there is room again', async () => {
+    const { backbone, query } = await publishing({ outbox: { rowsMax: 1_000 } })
+    const publish = () => backbone.transaction((tx) => backbone.publish(tx, Counted({ key: 'a', version: 1 })))
+    const many = Array.from({ length: 1_000 }, (_, index) => Counted({ key: 'a', version: index }))
+    await backbone.transaction((tx) => backbone.publish(tx, many))
+
+    const refusal = await until('a refusal', () =>
+      publish().then(
+        () => false,
+        (error: unknown) => error,
+      ),
+    )
+    const waiting = (await query('select count(*)::int as count from trunkline.outbox'))[0]?.['count']
+    await query('delete from trunkline.outbox where seq > 500')
+    await until('room', () =>
+      publish().then(
+        () => true,
+        () => false,
+      ),
+    )
+
+    expect(refusal).toMatchObject({ name: 'TransientError', code: 'OUTBOX_FULL', details: { rows: 1_000 } })
+    expect(waiting).toBeGreaterThanOrEqual(1_000)
+  })
+
+  test('is refused by the very first transaction of a process that finds the outbox full', async () => {
+    const { url, query } = await publishing()
+    await query(fillSql)
+    const late = createBackbone({
+      service: 'judge',
+      kafka: { driver: 'memory' },
+      database: { connectionString: url },
+      outbox: { bytesMax: 1_048_576 },
+      logger: false,
+    })
+    onTestFinished(() => late.stop())
+
+    const work = late.transaction((tx) => late.publish(tx, Counted({ key: 'a', version: 1 })))
+
+    await expect(work).rejects.toMatchObject({ code: 'OUTBOX_FULL' })
   })
 
   test('needs a transaction', async () => {

@@ -1,0 +1,8 @@
+/** Calls relays of other processes after a commit that published something. */
+export interface OutboxBell {
+  /** Says that the outbox has new rows. It never waits and never fails: a call that is lost is made good by polling. */
+  ring(): void
+
+  /** Closes its connection, where it has one. */
+  close(): Promise<void>
+}

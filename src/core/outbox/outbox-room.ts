@@ -1,0 +1,93 @@
+import { z } from 'zod'
+import type { Clock } from '../../foundation/clock.ts'
+import { TransientError } from '../../foundation/errors.ts'
+
+export const outboxOptions = z.strictObject({
+  /** Messages that may wait in the outbox, scheduled ones included, 1 000–1 000 000 000. Default 10 000 000. */
+  rowsMax: z.int().min(1_000).max(1_000_000_000).default(10_000_000),
+  /** Bytes of messages that may wait in the outbox. Default 10 GiB; it is an estimate, by the size of some of them. */
+  bytesMax: z.int().min(1_048_576).max(1_099_511_627_776_000).default(10_737_418_240),
+})
+export type OutboxSettings = z.output<typeof outboxOptions>
+
+/** How much waits, as far as anybody must know. */
+export interface OutboxMeasure {
+  /** Exact, or an upper bound that is within the limit. */
+  readonly rows: number
+  readonly bytes: number
+}
+
+/** Measures the outbox: in microseconds where it is far below its limits, by counting where it may be near them. */
+export interface OutboxGauge {
+  /** @throws TransientError the database is unreachable */
+  measure(limits: OutboxSettings): Promise<OutboxMeasure>
+}
+
+export interface OutboxRoomParts {
+  readonly gauge: OutboxGauge
+  readonly clock: Clock
+}
+
+const MEASURE_EVERY_MS = 1_000
+/** Counting may take this part of the time, no more. */
+const MEASURE_SHARE = 0.1
+
+/**
+ * Whether the outbox has room for another message.
+ *
+ * It is measured about once a second while somebody publishes; so much may be published beyond the limit. Only the
+ * first message of a process waits for the measure.
+ */
+export class OutboxRoom {
+  readonly #parts: OutboxRoomParts
+  readonly #limits: OutboxSettings
+  #measuring: Promise<void> | undefined
+  #full: TransientError | undefined
+  #measureAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(parts: OutboxRoomParts, limits: OutboxSettings) {
+    this.#parts = parts
+    this.#limits = limits
+  }
+
+  /** Whether it was measured yet. */
+  get known(): boolean {
+    return this.#measureAtMs !== Number.NEGATIVE_INFINITY
+  }
+
+  /**
+   * @returns `undefined` when there is room, as far as is known; a promise of it where nothing is known yet
+   * @throws TransientError `OUTBOX_FULL`, also from the promise
+   */
+  check(): Promise<void> | undefined {
+    const first = !this.known
+    if (this.#parts.clock.monotonic() >= this.#measureAtMs) this.#measuring ??= this.#measure()
+    if (first && this.#measuring !== undefined) return this.#measuring.then(() => this.#refuseWhenFull())
+    this.#refuseWhenFull()
+    return undefined
+  }
+
+  #refuseWhenFull(): void {
+    if (this.#full !== undefined) throw this.#full
+  }
+
+  /** Never rejects: what cannot be measured is not full, and the insert itself will tell what is wrong. */
+  async #measure(): Promise<void> {
+    const { gauge, clock } = this.#parts
+    const beganAt = clock.monotonic()
+    const measured = await gauge.measure(this.#limits).catch(() => undefined)
+    const now = clock.monotonic()
+    this.#measureAtMs = now + Math.max(MEASURE_EVERY_MS, (now - beganAt) / MEASURE_SHARE)
+    this.#full = measured === undefined ? undefined : overLimit(measured, this.#limits)
+    this.#measuring = undefined
+  }
+}
+
+function overLimit({ rows, bytes }: OutboxMeasure, { rowsMax, bytesMax }: OutboxSettings): TransientError | undefined {
+  if (rows < rowsMax && bytes < bytesMax) return undefined
+  const what = rows >= rowsMax ? `${rowsMax} messages (outbox.rowsMax)` : `${bytesMax} bytes of messages (outbox.bytesMax)`
+  const message =
+    `Nothing is published: ${what} wait in the outbox already, because they do not reach Kafka. ` +
+    'Look at "trunkline outbox status" and at the brokers; publishing goes on by itself when the relay has caught up.'
+  return new TransientError('OUTBOX_FULL', message, { rows, bytes })
+}
