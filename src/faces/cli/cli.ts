@@ -6,6 +6,8 @@ import { exitCodeOf, exitCodes, shownError } from './exit-codes.ts'
 import { groupCommand } from './group.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
+import { outboxCommand } from './outbox.ts'
+import { relayCommand } from './relay.ts'
 import { schemaCommand } from './schema.ts'
 
 /** Runs one command line; the exit code is left in `process.exitCode`, so that what is still written gets out. */
@@ -33,6 +35,8 @@ function program(): Command {
       .addCommand(migrateCommand())
       .addCommand(schemaCommand())
       .addCommand(groupCommand())
+      .addCommand(relayCommand())
+      .addCommand(outboxCommand())
       .addHelpText('after', helpText),
   )
 }

@@ -96,16 +96,25 @@ async function urlInConfig(): Promise<string | undefined> {
 
 const logConfig = z.object({ kafka: backboneOptions.shape.kafka, topics: backboneOptions.shape.topics })
 
-/** The login of the configuration file belongs to its cluster, whatever its addresses are called from here. */
 async function logOptions(flags: AddressFlags): Promise<z.output<typeof logConfig>> {
-  const { kafka, topics } = await loadConfigFile(process.cwd())
+  const { topics } = await loadConfigFile(process.cwd())
+  return parseOptions(logConfig, { kafka: await kafkaGiven(flags), topics }, 'trunkline.config.ts')
+}
+
+/**
+ * What flags, environment and file say of Kafka together, not checked yet. The login of the file belongs to its
+ * cluster, whatever its addresses are called from here.
+ *
+ * @throws ConfigurationError `KAFKA_UNKNOWN`, `LOG_IN_MEMORY`
+ */
+export async function kafkaGiven(flags: AddressFlags): Promise<object> {
+  const { kafka } = await loadConfigFile(process.cwd())
   const brokers = flags.brokers ?? (process.env['KAFKA_BROKERS'] || undefined)
   const fromFile = kafka !== undefined && kafka.driver !== 'memory' ? kafka : undefined
   if (process.env['KAFKA_DRIVER'] === 'memory' || (brokers === undefined && kafka?.driver === 'memory')) throw logInMemory()
   if (brokers === undefined && fromFile === undefined) throw kafkaUnknown()
   const given = brokers === undefined ? undefined : environment({ ...process.env, KAFKA_BROKERS: brokers, DATABASE_URL: '-' }).kafka
-  const prefix = process.env['KAFKA_PREFIX'] ?? fromFile?.prefix ?? ''
-  return parseOptions(logConfig, { kafka: { ...fromFile, ...given, prefix }, topics }, 'trunkline.config.ts')
+  return { ...fromFile, ...given, prefix: process.env['KAFKA_PREFIX'] ?? fromFile?.prefix ?? '' }
 }
 
 function kafkaUnknown(): ConfigurationError {

@@ -1,0 +1,93 @@
+import { Command } from 'commander'
+import { PostgresAuditLog } from '../../adapters/postgres/audit-log.ts'
+import { type HeldKey, type HeldKeySelection, readHeldKeys, requestHeldKeys } from '../../adapters/postgres/queries/held-keys.ts'
+import { readOutboxStatus } from '../../adapters/postgres/queries/outbox-status.ts'
+import type { Database, Transaction } from '../../core/database/database.ts'
+import { ConfigurationError } from '../../foundation/errors.ts'
+import { type ActFlags, consent, takesConsent } from './consent.ts'
+import { exitCodes } from './exit-codes.ts'
+import { type AddressFlags, actor, takesDatabase, takesJson, withDatabase } from './operator.ts'
+import { printHeld } from './outbox-status.ts'
+import { count, printJson, say } from './print.ts'
+
+type Verb = 'redrive' | 'discard'
+
+interface ReleaseFlags extends AddressFlags, ActFlags {
+  readonly topic?: string
+  readonly key?: string
+  readonly message?: string
+  readonly all?: boolean
+  readonly json?: boolean
+}
+
+const descriptions = {
+  redrive: 'send the messages of held keys again, in their order',
+  discard: 'take the refused first message of held keys out of the outbox, and send the others; it is kept in trunkline.outbox_discarded',
+} as const
+
+/** `trunkline outbox redrive|discard`: what a person decides about held keys. The relay does it. */
+export function outboxReleaseCommand(verb: Verb): Command {
+  const command = new Command(verb)
+    .description(descriptions[verb])
+    .option('--topic <name>', 'only keys of this topic')
+    .option('--key <text>', 'only this key')
+    .option('--message <id>', 'only the key that this refused message holds')
+    .option('--all', 'every held key')
+  return takesJson(takesConsent(takesDatabase(command))).action(async (flags: ReleaseFlags) => {
+    const selection = selectionOf(flags)
+    await withDatabase(flags, `outbox ${verb}`, (database) => release(database, verb, selection, flags))
+  })
+}
+
+async function release(database: Database<Transaction>, verb: Verb, selection: HeldKeySelection, flags: ReleaseFlags): Promise<void> {
+  const keys = await readHeldKeys(database.outside, selection)
+  if (flags.json !== true) printHeld(keys)
+  const report = { act: verb, dryRun: flags.dryRun === true, selected: keys, requested: [] as readonly string[] }
+  if (keys.length === 0) say('No held key fits.')
+  else {
+    const reason = await consent(flags, `${sentence(verb, keys)}`)
+    if (reason !== undefined) {
+      report.requested = await requestHeldKeys({ database, audit: new PostgresAuditLog(database) }, keys, { verb, actor: actor(), reason })
+      await tell(database, report.requested.length, keys.length)
+    }
+  }
+  if (flags.json === true) printJson(report)
+}
+
+/** Nothing that a slip of the pen could make larger than it was meant. */
+function selectionOf({ topic, key, message, all = false }: ReleaseFlags): HeldKeySelection {
+  const named = topic !== undefined || key !== undefined || message !== undefined
+  if (named === all) {
+    throw new ConfigurationError(
+      'SELECTION_NEEDED',
+      'Say which held keys are meant: --topic, --key and --message, in any combination, or --all and none of them. "trunkline outbox status" lists them.',
+    )
+  }
+  if (message !== undefined && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(message)) {
+    throw new ConfigurationError('OPTION_INVALID', `--message must be the id of a message, a UUID; got "${message.slice(0, 60)}".`)
+  }
+  return {
+    ...(topic === undefined ? {} : { topic }),
+    ...(key === undefined ? {} : { key }),
+    ...(message === undefined ? {} : { messageId: message }),
+  }
+}
+
+function sentence(verb: Verb, keys: readonly HeldKey[]): string {
+  if (verb === 'discard') return `Discard ${count(keys.length, 'refused message')}, and send what waits behind`
+  const waiting = keys.reduce((sum, key) => sum + key.waiting, 0)
+  return `Send ${count(waiting, 'message')} of ${count(keys.length, 'held key')} again`
+}
+
+async function tell(database: Database<Transaction>, requested: number, selected: number): Promise<void> {
+  if (requested < selected) {
+    say(`${count(selected - requested, 'key')} moved on meanwhile and was left alone.`)
+    process.exitCode = exitCodes.findings
+  }
+  const { owner } = await readOutboxStatus(database.outside)
+  say(
+    owner === null
+      ? `Asked for ${count(requested, 'key')}. No relay is in office: it is done as soon as one runs.`
+      : `Asked for ${count(requested, 'key')}: the relay in office does it within a second. What Kafka refuses again is held again.`,
+  )
+}

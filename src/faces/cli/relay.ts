@@ -1,0 +1,31 @@
+import { Command } from 'commander'
+import { Backbone } from '../../backbone.ts'
+import { backboneOptions } from '../../config.ts'
+import { parseOptions } from '../../foundation/options.ts'
+import { loadConfigFile } from './config-file.ts'
+import { type AddressFlags, databaseUrl, kafkaGiven, takesDatabase, takesKafka } from './operator.ts'
+import { say } from './print.ts'
+
+interface RelayFlags extends AddressFlags {
+  readonly service?: string
+}
+
+/** `trunkline relay`: the outbox is emptied by a process of its own. */
+export function relayCommand(): Command {
+  const command = new Command('relay')
+    .description('empty the outbox of a service from a process of its own; run several for stand-by, one works at a time')
+    .option('--service <name>', 'for names in Kafka and PostgreSQL (default: "service" of trunkline.config.ts, or relay)')
+  return takesKafka(takesDatabase(command)).action(async (flags: RelayFlags) => {
+    const config = await loadConfigFile(process.cwd())
+    const given = {
+      ...config,
+      service: flags.service ?? config.service ?? 'relay',
+      kafka: await kafkaGiven(flags),
+      database: { connectionString: await databaseUrl(flags) },
+    }
+    const backbone = new Backbone(parseOptions(backboneOptions, given, 'trunkline relay'))
+    await backbone.run({ run: ['relay'] })
+    say('The relay runs. SIGTERM or Ctrl-C stops it: it sends what it has read, and hands over at once.')
+    await backbone.finished
+  })
+}
