@@ -69,10 +69,9 @@ function isRecursive(part: unknown, around: readonly unknown[]): boolean {
   if (typeof part === 'string') return around.includes(part)
   if (Array.isArray(part)) return part.some((each) => isRecursive(each, around))
   if (!isJsonObject(part)) return false
-  const inside = part['type'] === 'record' ? [...around, part['name']] : around
   // Names are full, because the schema was written by `toSchema`; where they are not, counting is the safe side.
-  const short = inside.map((name) => String(name).split('.').at(-1))
-  return [part['type'], part['items'], part['values'], part['fields']].some((each) => isRecursive(each, [...inside, ...short]))
+  const inside = part['type'] === 'record' ? [...around, part['name'], String(part['name']).split('.').at(-1)] : around
+  return [part['type'], part['items'], part['values'], part['fields']].some((each) => isRecursive(each, inside))
 }
 
 function guarded(schema: avsc.Schema, options: avsc.ForSchemaOptions): avsc.Type | undefined {

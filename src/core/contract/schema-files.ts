@@ -73,6 +73,7 @@ function readDraft(dir: string, file: string): Draft | undefined {
   const [domain, base, ...deeper] = file.split('/')
   const [, shortName, version] = FILE.exec(base ?? '') ?? []
   const routed = isJsonObject(json) && json['trunkline'] !== undefined
+  if (isJsonObject(json) && !routed) refuseMisspelt(json, file)
   if (domain === undefined || deeper.length > 0 || shortName === undefined) {
     if (!routed) return undefined
     throw schemaError(file, '', 'a message stands in <domain>/<Name>.v<N>.avsc, for example orders/OrderPlaced.v1.avsc. Rename the file.')
@@ -81,7 +82,15 @@ function readDraft(dir: string, file: string): Draft | undefined {
   return { file, domain, shortName, version: Number(version), name: nameIn(json, file, domain, shortName), json }
 }
 
+/** Otherwise the message would only be missing from what is generated. */
+function refuseMisspelt(json: Record<string, unknown>, file: string): void {
+  const wrong = Object.keys(json).find((name) => nearest(name, ['trunkline']) !== undefined)
+  if (wrong !== undefined) throw schemaError(file, `/${wrong}`, `"${wrong}" is not known here (did you mean "trunkline"?). Correct it.`)
+}
+
 function parseJson(file: string, text: string): unknown {
+  if (text.startsWith('\uFEFF'))
+    throw schemaError(file, '', 'it begins with a byte order mark, which JSON does not have. Save it as UTF-8 without one.')
   try {
     return JSON.parse(text)
   } catch (error) {

@@ -5,8 +5,11 @@ import type { AvroEnum, AvroField, AvroFixed, AvroNamed, AvroRecord, AvroSchema,
 import { isJsonObject, isPrimitiveName, isZeroWidth, PRIMITIVES, schemaError } from './avro.ts'
 import { defaultProblem } from './default-value.ts'
 import { type Look, lookOfType } from './look.ts'
+import { extentProblem } from './schema-extent.ts'
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
+/** Types in types: deeper than any that was meant, shallow enough for the stack of whoever walks them. */
+const DEPTH_MAX = 64
 const FULL_NAME = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/
 
 /**
@@ -27,6 +30,7 @@ class SchemaParser {
   readonly #source: SchemaSource
   readonly #named = new Map<string, AvroNamed>()
   /** Looked at in the end: a record that contains itself has no fields while it is parsed. */
+  #depth = 0
   readonly #arrays: { readonly items: AvroType; readonly pointer: string }[] = []
 
   constructor(source: SchemaSource) {
@@ -35,6 +39,8 @@ class SchemaParser {
 
   whole(schema: unknown): AvroType {
     const type = this.#parse(schema, '', '')
+    const problem = extentProblem(type)
+    if (problem !== undefined) throw this.#error('', problem)
     for (const { items, pointer } of this.#arrays) {
       if (!isZeroWidth(items)) continue
       throw this.#error(
@@ -47,6 +53,13 @@ class SchemaParser {
 
   #parse(schema: unknown, pointer: string, namespace: string): AvroType {
     if (typeof schema === 'string') return this.#reference(schema, pointer, namespace)
+    if (++this.#depth > DEPTH_MAX) throw this.#error('', `it is nested deeper than ${DEPTH_MAX} types. Make it flatter.`)
+    const type = this.#nested(schema, pointer, namespace)
+    this.#depth--
+    return type
+  }
+
+  #nested(schema: unknown, pointer: string, namespace: string): AvroType {
     if (Array.isArray(schema)) return this.#union(schema, pointer, namespace)
     if (!isJsonObject(schema)) throw this.#error(pointer, 'a schema is a name, a list of branches, or an object with "type".')
     const type = this.#complex(schema, pointer, namespace)

@@ -47,7 +47,7 @@ Start here:
   $ trunkline dev run -- node src/main.ts   Kafka, PostgreSQL and your program, in one command
 
 Exit codes: 0 done, 1 failed, 2 wrong command or configuration, 3 a check found something,
-4 Kafka or PostgreSQL cannot be reached, 130 interrupted. Data goes to stdout, progress to stderr.`
+4 Kafka, PostgreSQL or the registry cannot be reached, 130 interrupted. Data goes to stdout, progress to stderr.`
 
 /** Commander hands settings down only to commands that it made itself; ours come from files of their own. */
 function inherit(command: Command): Command {

@@ -9,7 +9,7 @@ export const exitCodes = {
   usage: 2,
   /** A check found something. */
   findings: 3,
-  /** Kafka or PostgreSQL cannot be reached. */
+  /** Kafka, PostgreSQL or the schema registry cannot be reached. */
   unreachable: 4,
   /** As shells do: 127 for a command that is not there, 128 and its number for a signal. */
   notFound: 127,

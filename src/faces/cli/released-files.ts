@@ -40,7 +40,7 @@ function commonCommit(schemas: string, base: string): string {
   } catch (error) {
     throw new ConfigurationError(
       'BASE_UNKNOWN',
-      `--base ${base}: git cannot find that revision from ${schemas}. ${reasonOf(error)} In a shallow clone, fetch it first: git fetch origin <branch>.`,
+      `--base ${base}: git cannot find that revision from ${schemas} (${reasonOf(error)}). In a shallow clone, fetch it first: git fetch origin <branch>.`,
       { base },
       error,
     )
@@ -62,7 +62,7 @@ function git(folder: string, ...args: readonly string[]): string {
 
 function reasonOf(error: unknown): string {
   const stderr = typeof error === 'object' && error !== null && 'stderr' in error ? String(error.stderr).trim() : ''
-  return stderr === '' ? `(${messageOf(error).split('\n')[0]})` : stderr
+  return stderr === '' ? (messageOf(error).split('\n')[0] ?? '') : stderr
 }
 
 function deleted(file: string, base: string): Finding {

@@ -24,7 +24,9 @@ export interface SchemaCheck {
 /** `trunkline schema check`: what would hurt if these files were released. */
 export function checkCommand(): Command {
   return new Command('check')
-    .description('find what would break somebody: style, compatibility of all versions, changed released files')
+    .description(
+      'find what would break somebody: style, compatibility of all versions, changed released files; exit 3 when there is something',
+    )
     .option('--base <revision>', 'a git revision whose schema files are released: they must not change, for example origin/main')
     .option(...schemasFlag)
     .option('--json', 'print one JSON object: {files, findings: [{file, pointer, rule, problem, mend}]}')
@@ -67,7 +69,9 @@ function print(schemas: string, { files, findings }: SchemaCheck): void {
   for (const { file, pointer, rule, problem, mend } of findings)
     console.log(`${join(schemas, file)}#${pointer}  ${rule}\n  ${problem}\n  ${mend}\n`)
   const places = new Set(findings.map((finding) => finding.file)).size
-  if (findings.length === 0) console.error(`${count(files, 'schema file')}: nothing to object to.`)
+  if (files + findings.length === 0)
+    console.error(`There are no schema files in ${schemas}. Add one: ${join(schemas, '<domain>', '<Name>.v1.avsc')}`)
+  else if (findings.length === 0) console.error(`${count(files, 'schema file')}: nothing to object to.`)
   else console.error(`${count(findings.length, 'finding')} in ${count(places, 'file')}.`)
 }
 

@@ -121,25 +121,31 @@ function entriesOf({ files, subjects, topicPrefix }: Project): Entry[] {
  * @throws TransientError, ConfigurationError `REGISTRY_…`: what came before stays registered; run it again
  */
 export async function* registerAll(registry: SchemaRegistry, entries: readonly Entry[], dryRun: boolean): AsyncGenerator<Registration> {
-  for (const { subject, type, version } of entries) {
-    const schema = registrySchemaOf(version)
-    const found = await registry.find?.(subject, schema)
-    const known = { subject, type, reasons: [] }
-    if (found !== undefined) yield { ...known, state: 'present', id: found }
-    else if (dryRun) {
-      const verdict = registry instanceof RegistryClient ? await registry.checkCompatibility(subject, schema) : undefined
-      if (verdict?.compatible === false) yield { ...known, state: 'refused', id: null, reasons: verdict.messages }
-      else yield { ...known, state: 'new', id: null }
-    } else {
-      try {
-        yield { ...known, state: 'registered', id: await registry.register(subject, schema) }
-      } catch (error) {
-        if (!isTrunklineError(error, 'REGISTRY_INCOMPATIBLE') && !isTrunklineError(error, 'REGISTRY_SCHEMA_REFUSED')) throw error
-        yield { ...known, state: 'refused', id: null, reasons: [error.message] }
-        return
-      }
-    }
+  for (const entry of entries) {
+    const { subject, type } = entry
+    const registration = await (dryRun ? lookUp(registry, entry) : register(registry, entry)).catch((error: unknown): Registration => {
+      if (!isTrunklineError(error, 'REGISTRY_INCOMPATIBLE') && !isTrunklineError(error, 'REGISTRY_SCHEMA_REFUSED')) throw error
+      return { subject, type, state: 'refused', id: null, reasons: [error.message] }
+    })
+    yield registration
+    if (registration.state === 'refused' && !dryRun) return
   }
+}
+
+async function register(registry: SchemaRegistry, { subject, type, version }: Entry): Promise<Registration> {
+  const schema = registrySchemaOf(version)
+  const found = await registry.find?.(subject, schema)
+  if (found !== undefined) return { subject, type, state: 'present', id: found, reasons: [] }
+  return { subject, type, state: 'registered', id: await registry.register(subject, schema), reasons: [] }
+}
+
+async function lookUp(registry: SchemaRegistry, { subject, type, version }: Entry): Promise<Registration> {
+  const schema = registrySchemaOf(version)
+  const found = await registry.find?.(subject, schema)
+  if (found !== undefined) return { subject, type, state: 'present', id: found, reasons: [] }
+  const verdict = registry instanceof RegistryClient ? await registry.checkCompatibility(subject, schema) : undefined
+  if (verdict?.compatible !== false) return { subject, type, state: 'new', id: null, reasons: [] }
+  return { subject, type, state: 'refused', id: null, reasons: verdict.messages }
 }
 
 /** @returns the exit code */

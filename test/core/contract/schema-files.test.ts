@@ -36,6 +36,19 @@ test('reads messages sorted by name and version, and leaves alone what is none',
   expect(files[0]?.routing).toEqual({ kind: 'event', topic: 'orders', key: 'id', replies: [] })
 })
 
+test.each<[string, unknown, RegExp]>([
+  [
+    'a misspelt "trunkline"',
+    { ...event('A'), trunkline: undefined, trunklne: {} },
+    /orders\/A\.v1\.avsc#\/trunklne: .*did you mean "trunkline"/,
+  ],
+  ['a byte order mark', `\uFEFF${JSON.stringify(event('A'))}`, /orders\/A\.v1\.avsc#: it begins with a byte order mark.*Save it as UTF-8/],
+])('a file with %s is refused by name', (_what, content, says) => {
+  const folder = folderOf({ 'orders/A.v1.avsc': content })
+
+  expect(() => loadSchemas(folder)).toThrow(says)
+})
+
 test('puts in what a schema refers to where it is used first, in full names', () => {
   const folder = folderOf({
     'orders/OrderPlaced.v1.avsc': event('OrderPlaced', [

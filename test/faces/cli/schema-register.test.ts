@@ -108,6 +108,15 @@ describe('trunkline schema register', () => {
     expect(stderr).toBe('The registry refuses shop.orders.OrderPlaced.v1.\n')
   })
 
+  test('tells the same of one that the registry refuses when it is looked up', async () => {
+    fake.failNext({ status: 422, body: '{"error_code":42201,"message":"bad default"}' })
+
+    const { status, stdout } = await register(twoVersions())
+
+    expect(status).toBe(3)
+    expect(stdout).toMatch(/^refused {5}shop\.orders\.OrderPlaced\.v1 [\s\S]*bad default/)
+  })
+
   test('ends with 4 when the registry cannot be reached, and with 2 when none is named', async () => {
     const folder = twoVersions()
 
