@@ -63,6 +63,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
     places: [
       'src/adapters/kafkajs/admin.ts',
       'src/adapters/postgres/audit-log.ts',
+      'src/adapters/postgres/failure-store.ts',
       'src/adapters/postgres/migrate.ts',
       'src/adapters/postgres/operator-database.ts',
       'src/adapters/postgres/pause-store.ts',

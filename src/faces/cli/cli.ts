@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { z } from 'zod'
 import { devCommand } from './dev.ts'
 import { exitCodeOf, exitCodes, shownError } from './exit-codes.ts'
+import { failureCommand } from './failure.ts'
 import { groupCommand } from './group.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
@@ -37,6 +38,7 @@ function program(): Command {
       .addCommand(groupCommand())
       .addCommand(relayCommand())
       .addCommand(outboxCommand())
+      .addCommand(failureCommand())
       .addHelpText('after', helpText),
   )
 }

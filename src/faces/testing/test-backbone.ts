@@ -207,6 +207,7 @@ export class TestBackbone {
       // Short enough that a test does not wait, long enough that nothing spins.
       relay: { idleDelay: '2ms', lease: '1s' },
       timers: { idleDelay: '10ms' },
+      parking: { idleDelay: '10ms' },
       stopTimeout: '2s',
       logger: false,
     } as const

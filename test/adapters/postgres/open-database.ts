@@ -14,7 +14,14 @@ export interface OpenDatabase {
 
 /** A `PostgresDatabase` on a migrated database of the test's own; both go away with the test. */
 export async function openDatabase(
-  given: { url?: string; pool?: Pool; maxConnections?: number; lockTimeoutMs?: number; answerTimeoutMs?: number } = {},
+  given: {
+    url?: string
+    pool?: Pool
+    maxConnections?: number
+    connectTimeoutMs?: number
+    lockTimeoutMs?: number
+    answerTimeoutMs?: number
+  } = {},
 ): Promise<OpenDatabase> {
   const url = given.url ?? (await createTestDatabase()).url
   const diagnostics: BackboneDiagnostics = new Diagnostics<DiagnosticCatalogue>()
@@ -23,7 +30,7 @@ export async function openDatabase(
     createPool({
       connection: { connectionString: url },
       maxConnections: given.maxConnections ?? 4,
-      connectTimeoutMs: 300,
+      connectTimeoutMs: given.connectTimeoutMs ?? 300,
       answerTimeoutMs: given.answerTimeoutMs ?? 10_000,
       applicationName: 'trunkline test',
     })

@@ -3,7 +3,7 @@ import { parkingStoreConformance } from '../../conformance/parking-store.ts'
 import { openDatabase } from './open-database.ts'
 
 parkingStoreConformance('postgres', async () => {
-  const { database } = await openDatabase({ maxConnections: 8 })
+  const { database } = await openDatabase({ maxConnections: 8, connectTimeoutMs: 10_000 })
   return {
     database,
     parking: new PostgresParkingStore(database),
