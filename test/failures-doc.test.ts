@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { runInThisContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { subscriptionOptions } from '../src/core/consume/registry.ts'
 import { failureCommand } from '../src/faces/cli/failure.ts'
@@ -9,7 +10,7 @@ const snippets = (language: string): string[] =>
   [...page.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, text = '']) => text)
 
 test('the policy of the page is one', () => {
-  const policy: unknown = new Function(`${snippets('ts')[0] ?? ''}; return policy`)()
+  const policy: unknown = runInThisContext(`(() => { ${snippets('ts')[0] ?? ''}; return policy })()`)
 
   expect(parseOptions(subscriptionOptions, policy, 'the page')).toMatchObject({ retry: { delays: [1_000, 10_000, 60_000, 600_000] } })
 })
