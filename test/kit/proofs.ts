@@ -1,6 +1,7 @@
 import { createBackbone } from '../../src/index.ts'
 import type { FailpointName } from './failpoints.ts'
 import { KafkaProxy } from './kafka-proxy.ts'
+import { killRelays } from './outbox-proof.ts'
 import { PostgresProxy } from './postgres-proxy.ts'
 import type { PrivateServer } from './private-servers.ts'
 import type { Random } from './random.ts'
@@ -37,6 +38,11 @@ const deadly: [{ at: FailpointName; within: number }, ...{ at: FailpointName; wi
 ]
 
 export const proofs: Readonly<Record<string, Proof>> = {
+  outbox: {
+    about: 'a relay is killed or frozen at each of its failpoints, 40 times a seed (G1, G2, G4, G6)',
+    disturb: (run, random) => killRelays(run, random),
+  },
+
   kills: {
     about: 'workers and publishers die by SIGKILL at random points (G1–G4)',
     disturb: async (run, random) => {

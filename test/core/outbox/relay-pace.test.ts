@@ -1,0 +1,157 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { aroundOutbox } from '../../kit/broken/around-outbox.ts'
+import { countedOn } from '../../kit/contracts.ts'
+import { until, Witness } from '../../kit/wait.ts'
+import { RelayBench, repeat } from './relay-bench.ts'
+
+/** So many rows for a topic, in one statement. */
+const fillSql = `
+  insert into trunkline.outbox (bucket, key_hash, topic, id, key, value, headers)
+  select 0, number, $1, gen_random_uuid(), number::text::bytea, '', '' from generate_series(1, $2::int) as number`
+
+describe('a topic that takes nothing', () => {
+  test('with 20,000 messages holds nobody up: its rows are read once, then passed over', async () => {
+    const bench = await RelayBench.open({ good: 1 })
+    await bench.query(fillSql, ['dead', 20_000])
+    await bench.publish('good', 'a')
+    const relay = bench.assembly({ passSize: 2_000, retryMax: '10m' })
+    const witness = new Witness(relay.diagnostics)
+
+    await relay.start({ run: ['relay'] })
+    await until('the neighbour', async () => (await bench.messages('good'))[0]?.length === 1)
+    const read = witness.all('relay.pass').reduce((sum, { rows }) => sum + rows, 0)
+    await bench.publish('good', ...repeat(['a', 'b'], 10))
+    await until('later neighbours', async () => (await bench.messages('good'))[0]?.length === 21)
+
+    // One pass met the topic; the next ones left it out.
+    expect(read).toBeLessThanOrEqual(4_001)
+    expect(await bench.waiting()).toBeGreaterThanOrEqual(20_000)
+  })
+
+  test('flows in its order when it takes messages again, those of meanwhile included', async () => {
+    const bench = await RelayBench.open({ good: 1 })
+    const relay = bench.assembly({ passSize: 7, laneSize: 5, batchSize: 3, retryMax: '100ms' })
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await bench.publish('late', ...repeat(['a', 'b', 'c'], 10))
+    await witness.saw('relay.refused', ({ topic }) => topic === 'late')
+    await bench.publish('good', ...repeat(['g'], 5))
+
+    await bench.create('late', 2)
+    await bench.publish('late', ...repeat(['a', 'b', 'c'], 10))
+    await bench.relayed()
+
+    expect(await bench.violations('late', 'good')).toEqual([])
+  })
+})
+
+describe('a transaction that stays open', () => {
+  test('holds nobody up, and what it publishes is sent when it commits', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    const relay = bench.assembly()
+    await relay.start({ run: ['relay'] })
+    const open = await bench.pool.connect()
+    await open.query('begin')
+    await open.query("insert into source (key, version) values ('late', 1)")
+    await open.query("insert into committed (operation, key, version) values ('', 'late', 1)")
+    await open.query(bench.insertSql('t', 'late', 1))
+
+    // Longer than the patience of the mark, so that it moves under its assumption.
+    for (let round = 0; round < 8; round++) {
+      await bench.publish('t', ...repeat(['a', 'b'], 3))
+      await bench.relayed()
+      await pause(60)
+    }
+    const meanwhile = (await bench.messages('t'))[0]?.length
+    await open.query('commit')
+    open.release()
+    await bench.publish('t', 'late', 'a')
+    await bench.relayed()
+
+    expect(meanwhile).toBe(48)
+    expect((await bench.messages('t'))[0]).toContain('late1')
+    expect(await bench.violations('t')).toEqual([])
+  })
+
+  test('that rolls back leaves a number behind, and nothing waits for it', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    const relay = bench.assembly()
+    await relay.start({ run: ['relay'] })
+    const open = await bench.pool.connect()
+    await open.query('begin')
+    await open.query(bench.insertSql('t', 'never', 1))
+    await bench.publish('t', 'a')
+    await open.query('rollback')
+    open.release()
+
+    await bench.publish('t', 'a')
+    await bench.relayed()
+
+    expect(await bench.messages('t')).toEqual([['a1', 'a2']])
+  })
+})
+
+describe('a message for later', () => {
+  test('is sent when it is due, behind what was published meanwhile', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    const relay = bench.assembly()
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    const message = countedOn('t')({ key: 'a', version: 1 })
+    const notBefore = new Date(Date.now() + 700)
+    await relay.transaction((tx) => relay.database.publisher.publish(tx, [{ message, notBefore }]))
+    await bench.query("insert into committed (operation, key, version) values ('', 'a', 1)")
+    await bench.publish('t', 'b')
+    await bench.relayed()
+
+    const before = await bench.messages('t')
+    await witness.saw('relay.due')
+    await until('the message', async () => (await bench.messages('t'))[0]?.length === 2)
+
+    expect(before).toEqual([['b1']])
+    expect(Date.now()).toBeGreaterThanOrEqual(notBefore.getTime())
+    expect(await bench.messages('t')).toEqual([['b1', 'a1']])
+  })
+})
+
+describe('a server that lets nobody listen', () => {
+  test('is told of once, and polling finds what is published', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    const relay = bench.assembly({}, { outboxes: (real) => aroundOutbox(real, () => ({ hears: async () => false })) })
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await witness.saw('relay.polling_only')
+
+    await bench.publish('t', 'a')
+    await bench.query("update trunkline.outbox_lease set owner = null, epoch = epoch + 1, expires_at = '-infinity'")
+    await witness.saw('relay.term_started', () => true, 2)
+    await bench.publish('t', 'a')
+    await bench.relayed()
+
+    expect(await bench.messages('t')).toEqual([['a1', 'a2']])
+    expect(witness.count('relay.polling_only')).toBe(1)
+  })
+})
+
+describe('the sweep', () => {
+  test('finds what was overlooked, tells of it and sends it', { timeout: 40_000 }, async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    const relay = bench.assembly()
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await bench.publish('t', ...repeat(['a'], 5))
+    await bench.relayed()
+    await until('the mark', async () => Number((await bench.query('select floor from trunkline.outbox_lease'))[0]?.['floor']) >= 5)
+
+    // No transaction of ours does that: a row with a number that was given long ago.
+    await bench.query(
+      `${bench.insertSql('t', 'z', 1).replace('(bucket,', '(seq, bucket,').replace('values (', 'overriding system value values (2, ')}`,
+    )
+    await witness.saw('relay.overlooked', () => true, 1, 30_000)
+    await bench.relayed()
+
+    expect((await bench.messages('t'))[0]).toContain('z1')
+    expect(await bench.query("select subject from trunkline.incident where kind = 'row_overlooked'")).toEqual([{ subject: 'outbox' }])
+  })
+})

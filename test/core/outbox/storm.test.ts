@@ -1,0 +1,88 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { storm } from '../../kit/outbox-storm.ts'
+import { Random } from '../../kit/random.ts'
+import { until, Witness } from '../../kit/wait.ts'
+import { type FaultPlan, faults } from './faulty-producer.ts'
+import { RelayBench } from './relay-bench.ts'
+
+const keys = Array.from({ length: 50 }, (_, index) => `k${index}`)
+const small = { batchSize: 7, passSize: 20, laneSize: 15, inFlightMax: 60, lease: '1s' } as const
+
+/** What may befall a batch: replies and requests get lost, the cluster and the topic refuse, some messages are refused for a while. */
+function weather(random: Random): FaultPlan {
+  const refusals = new Map<string, number>()
+  return (_, __, messages) => {
+    // A message whose name ends in 7 is refused in company, and twice when it is alone.
+    const awkward = messages.filter((name) => name.endsWith('7') && (refusals.get(name) ?? 0) < 2)
+    if (messages.length === 1) for (const name of awkward) refusals.set(name, (refusals.get(name) ?? 0) + 1)
+    if (awkward.length > 0) return 'refused record'
+    const luck = random.between(1, 100)
+    if (luck <= 6) return 'lost reply'
+    if (luck <= 10) return 'lost request'
+    if (luck <= 12) return 'refused cluster'
+    return luck === 13 ? 'refused topic' : undefined
+  }
+}
+
+test('24 writers, two relays, lost replies, refusals, requests, thefts of the lease and cut connections: nothing is lost, invented or overtaken', {
+  timeout: 180_000,
+}, async () => {
+  const seed = Date.now() % 100_000
+  const random = new Random(seed)
+  const bench = await RelayBench.open({ t: 4 })
+  const plan = weather(random)
+  // The database's clock is an hour off this machine's, and it may be either way.
+  await bench.query(shiftSql(random.pick(['1 hour', '-1 hour'])))
+  const relays = [1, 2].map(() => bench.assembly({ ...small, retryMax: '100ms' }, { producer: faults(plan).producer }))
+  const witnesses = relays.map(({ diagnostics }) => new Witness(diagnostics))
+  for (const relay of relays) await relay.start({ run: ['relay'] })
+
+  const writing = storm({
+    url: bench.url,
+    writers: 24,
+    transactions: 20,
+    keys,
+    insertSql: (key, version) => bench.insertSql('t', key, version),
+    random,
+  })
+  const over = { now: false }
+  const disturbing = disturb(bench, random, over)
+  await writing
+  over.now = true
+  await disturbing
+  await until(
+    'an empty outbox',
+    async () => {
+      await bench.request('redrive')
+      return (await bench.waiting()) === 0
+    },
+    90_000,
+  )
+
+  expect(await bench.violations('t'), `seed ${seed}`).toEqual([])
+  const count = (name: 'relay.term_started' | 'relay.unknown' | 'relay.held' | 'relay.released'): number =>
+    witnesses.reduce((sum, witness) => sum + witness.count(name), 0)
+  expect(count('relay.term_started')).toBeGreaterThan(2)
+  expect(count('relay.unknown')).toBeGreaterThan(0)
+  expect(count('relay.released')).toBeGreaterThan(0)
+})
+
+/** Until the writers are done: the lease is stolen, connections are cut, people redrive what is held. */
+async function disturb(bench: RelayBench, random: Random, over: { readonly now: boolean }): Promise<void> {
+  while (!over.now) {
+    await pause(random.between(50, 200))
+    const act = random.pick(['redrive', 'redrive', 'steal', 'cut'] as const)
+    if (act === 'redrive') await bench.request('redrive')
+    if (act === 'steal') await bench.query("update trunkline.outbox_lease set owner = null, expires_at = '-infinity', epoch = epoch + 1")
+    if (act === 'cut') await bench.query(cutSql)
+  }
+}
+
+const cutSql = `
+  select pg_terminate_backend(pid) from pg_stat_activity
+   where application_name like 'trunkline relay%' and datname = current_database()`
+
+function shiftSql(shift: string): string {
+  return `do $$ begin execute format('alter database %I set trunkline.shift = %L', current_database(), '${shift}'); end $$`
+}

@@ -1,0 +1,30 @@
+import type { OutboxStore, OutboxStoreFactory } from '../../../src/core/outbox/outbox-store.ts'
+import { aroundOutbox } from './around-outbox.ts'
+
+/** Opens anew when a connection is lost and tells nobody: the owner goes on with the mark that it had. */
+export function memoryKept(real: OutboxStoreFactory): OutboxStoreFactory {
+  return {
+    open: async (events) => {
+      const silent = { ...events, onLost: () => undefined }
+      let current: OutboxStore = await real.open(silent)
+      const again = async <Result>(ask: (store: OutboxStore) => Promise<Result>): Promise<Result> => {
+        try {
+          return await ask(current)
+        } catch {
+          current = await real.open(silent)
+          return await ask(current)
+        }
+      }
+      const reopening = aroundOutbox({ open: async () => current }, () => ({
+        renew: (term, leaseMs, floor) => again((store) => store.renew(term, leaseMs, floor)),
+        fetchPending: (term, pass) => again((store) => store.fetchPending(term, pass)),
+        remove: (term, rows) => again((store) => store.remove(term, rows)),
+        newTransactionId: () => again((store) => store.newTransactionId()),
+        holds: (term) => again((store) => store.holds(term)),
+        moveDue: (term, limit) => again((store) => store.moveDue(term, limit)),
+        close: () => current.close(),
+      }))
+      return await reopening.open(events)
+    },
+  }
+}
