@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
+import { casesOf } from './log-cases.ts'
 import { LogFixture, STOP_MS } from './log-fixture.ts'
 import { RecordingListener, takeAll } from './log-listener.ts'
 import { appended, makeTopic, numbered, type OpenLog, soon, uniqueName } from './log-subject.ts'
@@ -6,6 +7,7 @@ import { appended, makeTopic, numbered, type OpenLog, soon, uniqueName } from '.
 /** What every consumer of the log promises about reading. */
 export function logConsumerConformance(name: string, open: OpenLog): void {
   describe(`log consumer: ${name}`, () => {
+    const test = casesOf(name)
     const log = new LogFixture(open)
 
     test('asks where to start, with what the partition holds, before any record', async () => {
@@ -229,6 +231,44 @@ export function logConsumerConformance(name: string, open: OpenLog): void {
       }
 
       expect(listener.values(1)).toEqual(['0', '1', '2', '3', '4'])
+    })
+
+    test('starts each partition where the listener says', async () => {
+      const topic = await makeTopic(log.driver, 3)
+      await Promise.all([0, 1, 2].map((partition) => appended(log.driver.producer, topic, partition, numbered(5))))
+      const listener = new RecordingListener(({ partition }) => BigInt(partition * 2))
+
+      await log.started(listener, [topic])
+      await listener.until(() => listener.records.length >= 9)
+
+      expect([0, 1, 2].map((partition) => listener.offsets(partition))).toEqual([[0n, 1n, 2n, 3n, 4n], [2n, 3n, 4n], [4n]])
+    })
+
+    test('stays a member while its only partition rejects and pauses', async () => {
+      const topic = await makeTopic(log.driver)
+      await appended(log.driver.producer, topic, 0, numbered(1))
+      const listener = new RecordingListener(undefined, () => {
+        throw new Error('poison')
+      })
+
+      const consumer = await log.started(listener, [topic])
+      await listener.until(() => listener.records.length >= 4)
+
+      expect([consumer.joined, listener.revoked, listener.failures]).toEqual([true, [], []])
+    })
+
+    test('reads two topics of one name prefix apart', async () => {
+      const topic = await makeTopic(log.driver)
+      const longer = `${topic}-more`
+      await log.driver.admin.createTopics([{ name: longer, partitions: 1, replicationFactor: 1 }])
+      await appended(log.driver.producer, topic, 0, numbered(1))
+      await appended(log.driver.producer, longer, 0, numbered(1, 7))
+      const listener = new RecordingListener()
+
+      await log.started(listener, [longer])
+      await listener.until(() => listener.records.length >= 1)
+
+      expect(listener.records.map((one) => [one.topic, one.value?.toString()])).toEqual([[longer, '7']])
     })
 
     test('lets the other partitions go on while one is slow', async () => {

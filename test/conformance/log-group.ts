@@ -1,11 +1,13 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
+import { casesOf } from './log-cases.ts'
 import { LogFixture, STOP_MS } from './log-fixture.ts'
-import { RecordingListener, takeAll } from './log-listener.ts'
+import { RecordingListener, takeAll, takeNothing } from './log-listener.ts'
 import { appended, makeTopic, numbered, type OpenLog, soon, uniqueName } from './log-subject.ts'
 
 /** What every consumer of the log promises about its group, and about leaving it. */
 export function logGroupConformance(name: string, open: OpenLog): void {
   describe(`log group: ${name}`, () => {
+    const test = casesOf(name)
     const log = new LogFixture(open)
 
     test('commits the next offset, not the last one read', async () => {
@@ -216,6 +218,127 @@ export function logGroupConformance(name: string, open: OpenLog): void {
       await witness.until(() => witness.records.length >= 3)
 
       expect(listener.records).toEqual([])
+    })
+
+    test('lets members with different topics each read theirs', async () => {
+      const [shared, left, right] = [await makeTopic(log.driver, 2), await makeTopic(log.driver), await makeTopic(log.driver)]
+      const listeners = [new RecordingListener((_, range) => range.latest), new RecordingListener((_, range) => range.latest)] as const
+      await log.started(listeners[0], [shared, left])
+      await log.started(listeners[1], [shared, right])
+      const has = (listener: RecordingListener, topic: string): boolean => listener.assigned.some((one) => one.partition.topic === topic)
+      await listeners[1].until(() => has(listeners[1], right) && has(listeners[1], shared))
+      await listeners[0].until(() => listeners[0].assigned.length >= 5)
+
+      for (const topic of [left, right]) await appended(log.driver.producer, topic, 0, numbered(1))
+      await Promise.all([0, 1].map((partition) => appended(log.driver.producer, shared, partition, numbered(1))))
+      await Promise.all(listeners.map((listener) => listener.until(() => listener.records.length >= 2)))
+
+      expect(listeners.map((listener) => new Set(listener.records.map(({ topic }) => topic)))).toEqual([
+        new Set([shared, left]),
+        new Set([shared, right]),
+      ])
+    })
+
+    test('takes no commit of a member for a partition that it has lost', async () => {
+      const topic = await makeTopic(log.driver, 2)
+      await Promise.all([0, 1].map((partition) => appended(log.driver.producer, topic, partition, numbered(3))))
+      const release = Promise.withResolvers<void>()
+      const late = new RecordingListener(undefined, async (batch, signal) => {
+        if (late.assigned.length > 2) return await takeNothing(batch, signal)
+        await release.promise
+        return takeAll(batch)
+      })
+      await log.started(late, [topic])
+      await late.until(() => late.records.length >= 6)
+      const owner = new RecordingListener(undefined, (batch, signal) => (batch.records.length === 3 ? 1n : takeNothing(batch, signal)))
+      const ownerConsumer = await log.started(owner, [topic])
+      await owner.until(() => owner.records.length >= 5)
+      const lost = owner.assigned[0]?.partition.partition ?? -1
+
+      release.resolve()
+      await late.until(() => late.assigned.length >= 3)
+      await ownerConsumer.stop(STOP_MS)
+
+      expect(await log.subject.committed(log.group, topic, lost)).toBe(1n)
+    })
+
+    test('gives a member that is too many nothing, and its place when another leaves', async () => {
+      const topic = await makeTopic(log.driver)
+      const [first, second] = [new RecordingListener(), new RecordingListener((_, range) => range.latest)]
+      const one = await log.started(first, [topic])
+      await first.until(() => first.assigned.length === 1)
+      const other = await log.started(second, [topic])
+      await first.until(() => first.assigned.length + second.assigned.length >= 2)
+      const idle = second.assigned.length === 0 ? second : first
+
+      await (idle === second ? one : other).stop(STOP_MS)
+      const before = idle.assigned.length
+      await idle.until(() => idle.assigned.length > 0 && (before > 0 || idle.assigned.length > before))
+      await appended(log.driver.producer, topic, 0, numbered(1))
+      await idle.until(() => idle.records.length >= 1)
+
+      expect(idle.records).toMatchObject([{ offset: 0n }])
+    })
+
+    test('says of each assignment once that it is revoked', async () => {
+      const topic = await makeTopic(log.driver, 2)
+      const listener = new RecordingListener()
+      const consumer = await log.started(listener, [topic])
+      await listener.until(() => listener.assigned.length === 2)
+      await log.started(new RecordingListener(), [topic])
+      await listener.until(() => listener.assigned.length >= 3)
+
+      await consumer.stop(STOP_MS)
+
+      expect(listener.revoked).toHaveLength(listener.assigned.length)
+    })
+
+    test('does not wait for a member that has left', async () => {
+      const topic = await makeTopic(log.driver)
+      const first = await log.started(new RecordingListener(), [topic])
+      await first.stop(STOP_MS)
+      const began = performance.now()
+      const listener = new RecordingListener()
+
+      await log.started(listener, [topic])
+      await listener.until(() => listener.assigned.length === 1)
+
+      // A member that did not leave is waited for until its session of ten seconds is over.
+      expect(performance.now() - began).toBeLessThan(8_000)
+    })
+
+    test('reads everything, in order per partition, while members come and go', async () => {
+      const topic = await makeTopic(log.driver, 4)
+      const positions = new Map<number, bigint>()
+      const read = new Map<number, number[]>([0, 1, 2, 3].map((partition) => [partition, []]))
+      const done = Promise.withResolvers<void>()
+      const newListener = (): RecordingListener =>
+        new RecordingListener(
+          ({ partition }) => positions.get(partition) ?? 0n,
+          (batch) => {
+            read.get(batch.partition)?.push(...batch.records.map(({ value }) => Number(value)))
+            positions.set(batch.partition, takeAll(batch))
+            if ([0, 1, 2, 3].every((partition) => read.get(partition)?.includes(99))) done.resolve()
+            return takeAll(batch)
+          },
+        )
+      await log.started(newListener(), [topic])
+      const appendAll = (from: number) =>
+        Promise.all([0, 1, 2, 3].map((partition) => appended(log.driver.producer, topic, partition, numbered(25, from))))
+
+      await appendAll(0)
+      const second = await log.started(newListener(), [topic])
+      await appendAll(25)
+      await log.started(newListener(), [topic])
+      await appendAll(50)
+      await second.stop(STOP_MS)
+      await appendAll(75)
+      await done.promise
+
+      for (const values of read.values()) {
+        const firsts = values.filter((value, index) => values.indexOf(value) === index)
+        expect(firsts).toEqual(Array.from({ length: 100 }, (_, index) => index))
+      }
     })
 
     test('may be stopped before it was started', async () => {

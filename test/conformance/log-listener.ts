@@ -85,3 +85,11 @@ export class RecordingListener implements LogConsumerListener {
 export function takeAll(batch: ConsumedBatch): bigint {
   return (batch.records.at(-1)?.offset ?? -1n) + 1n
 }
+
+/** What a handler does that takes nothing more, until it is told to end. */
+export async function takeNothing(_: ConsumedBatch, signal: AbortSignal): Promise<bigint> {
+  return await new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason))
+    if (signal.aborted) reject(signal.reason)
+  })
+}

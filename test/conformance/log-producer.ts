@@ -1,13 +1,15 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect } from 'vitest'
 import type { ConsumedRecord } from '../../src/core/broker/log-consumer.ts'
 import type { LogDriver } from '../../src/core/broker/log-driver.ts'
 import type { HeaderPair } from '../../src/core/broker/log-producer.ts'
+import { casesOf } from './log-cases.ts'
 import { RecordingListener } from './log-listener.ts'
 import { appended, type LogSubject, makeTopic, numbered, type OpenLog, record, soon, uniqueName } from './log-subject.ts'
 
 /** What every producer of the log promises. */
 export function logProducerConformance(name: string, open: OpenLog): void {
   describe(`log producer: ${name}`, () => {
+    const test = casesOf(name)
     let subject: LogSubject
     let driver: LogDriver
 
@@ -181,6 +183,80 @@ export function logProducerConformance(name: string, open: OpenLog): void {
       slab.write('SECOND')
 
       expect((await readBack(topic, 1)).map(({ value }) => value?.toString())).toEqual(['first'])
+    })
+
+    test('refuses a second batch of a partition while the first is in flight, and takes other partitions', async () => {
+      const topic = await makeTopic(driver, 2)
+
+      const [first, second, neighbour] = await Promise.all([
+        driver.producer.append({ topic, partition: 0 }, numbered(1)),
+        driver.producer.append({ topic, partition: 0 }, numbered(1)),
+        driver.producer.append({ topic, partition: 1 }, numbered(1)),
+      ])
+
+      expect([first, neighbour]).toMatchObject([{ status: 'acked' }, { status: 'acked' }])
+      expect(second).toMatchObject({ status: 'refused', scope: 'cluster', reason: { code: 'PARTITION_BUSY' } })
+    })
+
+    test('refuses an empty batch', async () => {
+      const topic = await makeTopic(driver)
+
+      expect(await driver.producer.append({ topic, partition: 0 }, [])).toMatchObject({
+        status: 'refused',
+        reason: { code: 'BATCH_EMPTY' },
+      })
+    })
+
+    test('waits for what is in flight when it is stopped', async () => {
+      const topic = await makeTopic(driver)
+      await appended(driver.producer, topic, 0, numbered(1))
+
+      const outcome = driver.producer.append({ topic, partition: 0 }, numbered(1, 1))
+      await driver.producer.stop(5_000)
+
+      expect(await outcome).toEqual({ status: 'acked', baseOffset: 1n })
+    })
+
+    test('goes on behind what another producer has written', async () => {
+      const topic = await makeTopic(driver)
+      await appended(driver.producer, topic, 0, numbered(3))
+      await driver.producer.stop(5_000)
+
+      const other = subject.driver()
+      await other.producer.start(soon())
+
+      expect(await other.producer.append({ topic, partition: 0 }, numbered(1))).toEqual({ status: 'acked', baseOffset: 3n })
+      await other.producer.stop(5_000)
+      await other.admin.close()
+    })
+
+    test('keeps each batch together while several producers write to a partition', async () => {
+      const topic = await makeTopic(driver)
+      const other = subject.driver()
+      await other.producer.start(soon())
+
+      await Promise.all(
+        [driver, other].map(async ({ producer }, index) => {
+          for (let round = 0; round < 10; round++) await appended(producer, topic, 0, numbered(5, index * 1_000 + round * 5))
+        }),
+      )
+
+      const values = (await readBack(topic, 100)).map(({ value }) => Number(value))
+      const batches = Array.from({ length: 20 }, (_, index) => values.slice(index * 5, index * 5 + 5))
+      expect(batches.every((batch) => batch.every((value, index) => value === (batch[0] ?? 0) + index))).toBe(true)
+      expect(values.filter((value) => value < 1_000)).toEqual(Array.from({ length: 50 }, (_, index) => index))
+      await other.producer.stop(5_000)
+      await other.admin.close()
+    })
+
+    test('takes batches for 32 partitions at a time', async () => {
+      const topic = await makeTopic(driver, 32)
+      const targets = Array.from({ length: 32 }, (_, partition) => ({ topic, partition }))
+
+      for (let round = 0; round < 3; round++) {
+        const outcomes = await Promise.all(targets.map((target) => driver.producer.append(target, numbered(10, round * 10))))
+        expect(outcomes).toEqual(targets.map(() => ({ status: 'acked', baseOffset: BigInt(round * 10) })))
+      }
     })
 
     test('refuses after it was stopped, and never rejects', async () => {

@@ -1,12 +1,15 @@
-import type { LogAdmin } from '../../core/broker/log-admin.ts'
+import { lagOf } from '../../core/broker/lag.ts'
+import type { GroupLag, LogAdmin, TopicState } from '../../core/broker/log-admin.ts'
 import type { PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
-import type { TopicSpec } from '../../core/broker/topic-plan.ts'
+import type { TopicSettings, TopicSpec } from '../../core/broker/topic-plan.ts'
 import { systemClock } from '../../foundation/clock.ts'
 import { isTrunklineError, messageOf, TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
+
 import { type KafkaAddress, KafkajsClient } from './client.ts'
-import { isAnswer, isTopicExisting, mapError } from './errors.ts'
+import { isAnswer, mapError } from './errors.ts'
+import { changeSettings, committedOf, createTopic, describeTopic, listTopics, raisePartitions } from './topics.ts'
 
 const EARLIEST = -2
 const LATEST = -1
@@ -50,13 +53,37 @@ export class KafkajsAdmin implements LogAdmin {
 
   async createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]> {
     const created: string[] = []
-    for (const { name, partitions, replicationFactor } of specs) {
-      if ((await this.partitionsOf(name)) !== undefined) continue
-      const isNew = await this.#ask((client) => createTopic(client, name, partitions, replicationFactor))
-      if (isNew) created.push(name)
+    for (const spec of specs) {
+      if ((await this.partitionsOf(spec.name)) !== undefined) continue
+      if (await this.#ask((client) => createTopic(client, spec))) created.push(spec.name)
     }
     await Promise.all(specs.map((spec) => this.#untilReady(spec)))
     return created
+  }
+
+  async listTopics(): Promise<readonly string[]> {
+    return await this.#ask(listTopics)
+  }
+
+  async describeTopic(name: string): Promise<TopicState | undefined> {
+    if ((await this.partitionsOf(name)) === undefined) return undefined
+    return await this.#ask((client) => describeTopic(client, name))
+  }
+
+  async changeSettings(topic: string, settings: TopicSettings): Promise<void> {
+    await this.#ask((client) => changeSettings(client, topic, settings))
+  }
+
+  async raisePartitions(topic: string, partitions: number): Promise<void> {
+    await this.#ask((client) => raisePartitions(client, topic, partitions))
+    await this.#untilReady({ name: topic, partitions })
+  }
+
+  async lagsOf(topic: string): Promise<readonly GroupLag[]> {
+    const partitions = (await this.partitionsOf(topic)) ?? 0
+    const ranges = await Promise.all(Array.from({ length: partitions }, (_, partition) => this.rangeOf({ topic, partition })))
+    const committed = await this.#ask((client) => committedOf(client, topic))
+    return committed.map(({ group, offsets }) => ({ group, lag: lagOf(offsets, ranges) }))
   }
 
   async brokers(): Promise<readonly number[]> {
@@ -95,7 +122,7 @@ export class KafkajsAdmin implements LogAdmin {
   }
 
   /** A leader in the metadata may not know of it yet; one that tells its offsets does. */
-  async #untilReady({ name, partitions }: TopicSpec): Promise<void> {
+  async #untilReady({ name, partitions }: Pick<TopicSpec, 'name' | 'partitions'>): Promise<void> {
     const deadline = systemClock.monotonic() + READY_WITHIN_MS
     for (let partition = 0; partition < partitions; partition++) {
       while (!(await this.#answers({ topic: name, partition }))) {
@@ -143,15 +170,6 @@ async function offsetOf(client: KafkajsClient, target: TopicPartition, timestamp
     return BigInt(responses[0]?.partitions[0]?.offset ?? -1)
   } catch (error) {
     client.forgetLeaders(target.topic)
-    throw error
-  }
-}
-
-async function createTopic(client: KafkajsClient, name: string, partitions: number, replicationFactor: number): Promise<boolean> {
-  try {
-    return await client.createTopic(name, partitions, replicationFactor)
-  } catch (error) {
-    if (isTopicExisting(error)) return false
     throw error
   }
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Consumer, ConsumerConfig, LogEntry, RetryOptions } from 'kafkajs'
+import type { Admin, Consumer, ConsumerConfig, LogEntry, RetryOptions } from 'kafkajs'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { Logger } from '../../core/logger.ts'
 import { messageOf, TransientError } from '../../foundation/errors.ts'
@@ -112,9 +112,9 @@ export class KafkajsClient implements ProduceClient<Broker> {
     return createConsumer({ ...config, partitionAssigners, cluster: this.cluster, logger: this.#logger })
   }
 
-  async createTopic(topic: string, partitions: number, replicationFactor: number): Promise<boolean> {
-    const admin = this.#kafkajs.createAdmin({ cluster: this.cluster, logger: this.#logger, retry: NO_RETRIES })
-    return await admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor }], waitForLeaders: false })
+  /** kafkajs's own admin on this client, without retries. */
+  admin(): Admin {
+    return this.#kafkajs.createAdmin({ cluster: this.cluster, logger: this.#logger, retry: NO_RETRIES })
   }
 
   errorOf(code: number): Error {

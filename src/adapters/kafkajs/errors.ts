@@ -34,7 +34,17 @@ export function isUnknownTopic(error: unknown): boolean {
 
 /** Whether a broker answered, with an error: nothing is wrong with the connection. */
 export function isAnswer(error: unknown): boolean {
-  return isTrunklineError(error) ? ['TOPIC_MISSING', 'LEADER_MISSING'].includes(error.code) : textOf(rootOf(error), 'type') !== undefined
+  return isTrunklineError(error)
+    ? ['TOPIC_MISSING', 'LEADER_MISSING', 'TOPIC_SETTINGS_REFUSED', 'TOPIC_PARTITIONS_REFUSED'].includes(error.code)
+    : textOf(rootOf(error), 'type') !== undefined
+}
+
+/** What Kafka said when it refused to make or change a topic so; `undefined` when it was something else. */
+export function refusalOf(error: unknown): unknown {
+  const errors: unknown = error instanceof Error ? Reflect.get(error, 'errors') : undefined
+  const root = Array.isArray(errors) ? errors[0] : rootOf(error)
+  const refusals = ['INVALID_CONFIG', 'INVALID_REQUEST', 'POLICY_VIOLATION', 'INVALID_PARTITIONS', 'INVALID_REPLICATION_FACTOR']
+  return refusals.includes(textOf(root, 'type') ?? '') ? root : undefined
 }
 
 export function isTopicExisting(error: unknown): boolean {

@@ -152,6 +152,7 @@ class MemorySource implements PartitionSource {
 
   async next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
     const partition = this.#partition
+    this.#topic.retain(partition)
     if (this.#position > partition.end) throw positionLost(this.#position, partition)
     await partition.holds(this.#position, signal)
     signal.throwIfAborted()

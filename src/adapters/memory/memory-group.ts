@@ -40,8 +40,9 @@ export class MemoryGroup {
     this.#committed.set(`${topic}/${partition}`, next)
   }
 
-  committed({ topic, partition }: TopicPartition): bigint | undefined {
-    return this.#committed.get(`${topic}/${partition}`)
+  /** The next offset by `topic/partition`. */
+  get committed(): ReadonlyMap<string, bigint> {
+    return this.#committed
   }
 
   rebalance(): void {

@@ -53,7 +53,7 @@ export class MemoryLog {
 
   /** @returns the next offset that is committed to a group; `undefined` when there is none */
   committed(group: string, partition: TopicPartition): bigint | undefined {
-    return this.#cluster.group(group).committed(partition)
+    return this.#cluster.group(group).committed.get(`${partition.topic}/${partition.partition}`)
   }
 
   /**
@@ -81,6 +81,11 @@ export class MemoryLog {
    */
   compact(partition: TopicPartition): void {
     this.#partition(partition).compact()
+  }
+
+  /** What an operator does: a topic that is made again under its name is another one. */
+  deleteTopic(name: string): void {
+    this.#cluster.deleteTopic(name)
   }
 
   #partition(target: TopicPartition): MemoryPartition {

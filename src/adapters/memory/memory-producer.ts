@@ -11,8 +11,6 @@ export interface MemoryProducerParts {
   readonly diagnostics: BackboneDiagnostics | undefined
 }
 
-/** Kafka's default `message.max.bytes`, which limits a batch, not a record. */
-const BATCH_BYTES_MAX = 1_048_588
 const BATCH_OVERHEAD = 61
 const RECORD_OVERHEAD = 12
 
@@ -50,10 +48,12 @@ export class MemoryProducer implements LogProducer {
 
   async #append(target: TopicPartition, records: readonly LogRecord[]): Promise<AppendOutcome> {
     const { cluster, diagnostics } = this.#parts
+    const topic = cluster.topic(target.topic)
     const partition = cluster.partition(target)
-    if (partition === undefined) return refused('topic', topicMissing(target.topic))
+    if (topic === undefined || partition === undefined) return refused('topic', topicMissing(target.topic))
     const bytes = sizeOf(records)
-    if (bytes > BATCH_BYTES_MAX) return refused('record', tooLarge(target, bytes))
+    if (bytes > topic.batchBytesMax) return refused('record', tooLarge(target, bytes, topic.batchBytesMax))
+    if (topic.isCompacted && records.some(({ key }) => key === null)) return refused('record', keyMissing(target))
     const fault = cluster.faults.ofAppend(target)
     if (fault.delayMs > 0) await cluster.clock.sleep(fault.delayMs)
     const leaderMissing = whyLeaderless(partition)
@@ -98,11 +98,19 @@ function partitionBusy(key: string): ConfigurationError {
   )
 }
 
-function tooLarge({ topic, partition }: TopicPartition, bytes: number): PermanentError {
+function tooLarge({ topic, partition }: TopicPartition, bytes: number, bytesMax: number): PermanentError {
   return new PermanentError(
     'APPEND_REFUSED',
-    `A batch for ${topic}/${partition} has ${bytes} bytes, more than the ${BATCH_BYTES_MAX} that Kafka takes by default. Make the message smaller.`,
+    `A batch for ${topic}/${partition} has ${bytes} bytes, more than the ${bytesMax} that the topic takes. Make the message smaller.`,
     { topic, partition, bytes },
+  )
+}
+
+function keyMissing({ topic, partition }: TopicPartition): PermanentError {
+  return new PermanentError(
+    'APPEND_REFUSED',
+    `A batch for ${topic}/${partition} has a record without a key, and the topic is compacted by key. Give it a key.`,
+    { topic, partition },
   )
 }
 

@@ -1,26 +1,78 @@
 import { headersOf } from '../../core/broker/header-bytes.ts'
 import type { ConsumedRecord, PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { LogRecord, TopicPartition } from '../../core/broker/log-producer.ts'
-import type { TopicSpec } from '../../core/broker/topic-plan.ts'
+import type { TopicSettings, TopicSpec } from '../../core/broker/topic-plan.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { StuckError, TransientError } from '../../foundation/errors.ts'
+import { ConfigurationError, StuckError, TransientError } from '../../foundation/errors.ts'
 import { newToken } from '../../foundation/ids.ts'
+
+/** Kafka's default `message.max.bytes`, which limits a batch, not a record. */
+const BATCH_BYTES_MAX = 1_048_588
+/** A log in memory keeps everything unless the topic says otherwise. */
+const KEEP = -1
 
 /** A topic of the memory log. Its id tells it from an earlier one of the same name. */
 export class MemoryTopic {
   readonly id: string = newToken()
   readonly name: string
-  readonly partitions: readonly MemoryPartition[]
+  readonly replicationFactor: number
+  readonly #clock: Clock
+  readonly #partitions: MemoryPartition[] = []
+  #settings: TopicSettings
 
-  constructor({ name, partitions }: TopicSpec, clock: Clock) {
+  constructor({ name, partitions, replicationFactor, settings = {} }: TopicSpec, clock: Clock) {
     this.name = name
-    this.partitions = Array.from({ length: partitions }, (_, partition) => new MemoryPartition({ topic: name, partition }, clock))
+    this.replicationFactor = replicationFactor
+    this.#settings = settings
+    this.#clock = clock
+    this.#add(partitions)
+  }
+
+  get partitions(): readonly MemoryPartition[] {
+    return this.#partitions
+  }
+
+  get settings(): TopicSettings {
+    return this.#settings
+  }
+
+  get isCompacted(): boolean {
+    return (this.#settings['cleanup.policy'] ?? 'delete').includes('compact')
+  }
+
+  get batchBytesMax(): number {
+    return Number(this.#settings['max.message.bytes'] ?? BATCH_BYTES_MAX)
+  }
+
+  change(settings: TopicSettings): void {
+    this.#settings = { ...this.#settings, ...settings }
+  }
+
+  /** @throws ConfigurationError it has as many or more */
+  raise(partitions: number): void {
+    if (partitions <= this.#partitions.length) throw partitionsRefused(this.name, this.#partitions.length, partitions)
+    this.#add(partitions - this.#partitions.length)
   }
 
   /** @throws TransientError `LEADER_MISSING` */
   rangeOf(partition: MemoryPartition): PartitionRange {
     partition.demandLeader()
+    this.retain(partition)
     return { earliest: partition.start, latest: partition.end, topicId: this.id }
+  }
+
+  /** Kafka deletes some time after a record is too old; here it is gone as soon as somebody looks. */
+  retain(partition: MemoryPartition): void {
+    const retentionMs = Number(this.#settings['retention.ms'] ?? KEEP)
+    if (retentionMs >= 0 && (this.#settings['cleanup.policy'] ?? 'delete').includes('delete')) {
+      partition.truncateOlder(this.#clock.now() - retentionMs)
+    }
+  }
+
+  #add(count: number): void {
+    for (let added = 0; added < count; added++) {
+      this.#partitions.push(new MemoryPartition({ topic: this.name, partition: this.#partitions.length }, this.#clock))
+    }
   }
 }
 
@@ -166,4 +218,12 @@ function copyOf(bytes: Buffer | null): Buffer | null {
 
 export function topicMissing(topic: string): StuckError {
   return new StuckError('TOPIC_MISSING', `Topic "${topic}" does not exist in the memory log. Create it: admin.createTopics.`, { topic })
+}
+
+function partitionsRefused(topic: string, has: number, wanted: number): ConfigurationError {
+  return new ConfigurationError(
+    'TOPIC_PARTITIONS_REFUSED',
+    `Topic "${topic}" has ${has} partitions and cannot have ${wanted}. Their number can only grow.`,
+    { topic, has, wanted },
+  )
 }

@@ -1,12 +1,15 @@
-import type { LogAdmin } from '../../core/broker/log-admin.ts'
+import { lagOf } from '../../core/broker/lag.ts'
+import type { GroupLag, LogAdmin, TopicState } from '../../core/broker/log-admin.ts'
 import type { PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
-import type { TopicSpec } from '../../core/broker/topic-plan.ts'
+import type { TopicSettings, TopicSpec } from '../../core/broker/topic-plan.ts'
 import { systemClock } from '../../foundation/clock.ts'
 import { isTrunklineError, messageOf, TransientError } from '../../foundation/errors.ts'
+
 import { PlatformaticClient } from './client.ts'
 import type { KafkaAddress } from './connections.ts'
 import { mapError } from './errors.ts'
+import { changeSettings, committedOf, createTopic, describeTopic, listTopics, raisePartitions } from './topics.ts'
 
 const EARLIEST = -2n
 const LATEST = -1n
@@ -14,8 +17,6 @@ const LATEST = -1n
 const READ_UNCOMMITTED = 0
 const NOT_A_REPLICA = -1
 const UNKNOWN_EPOCH = -1
-const TOPIC_EXISTS = 36
-const CREATE_MS_MAX = 10_000
 const READY_WITHIN_MS = 30_000
 const READY_POLL_MS = 50
 
@@ -61,6 +62,35 @@ export class PlatformaticAdmin implements LogAdmin {
     return created
   }
 
+  async listTopics(): Promise<readonly string[]> {
+    return await this.#ask(listTopics)
+  }
+
+  async describeTopic(name: string): Promise<TopicState | undefined> {
+    try {
+      return await this.#ask((client) => describeTopic(client, name))
+    } catch (error) {
+      if (isTrunklineError(error, 'TOPIC_MISSING')) return undefined
+      throw error
+    }
+  }
+
+  async changeSettings(topic: string, settings: TopicSettings): Promise<void> {
+    await this.#ask((client) => changeSettings(client, topic, settings))
+  }
+
+  async raisePartitions(topic: string, partitions: number): Promise<void> {
+    await this.#ask((client) => raisePartitions(client, topic, partitions))
+    await this.#untilReady({ name: topic, partitions })
+  }
+
+  async lagsOf(topic: string): Promise<readonly GroupLag[]> {
+    const partitions = (await this.partitionsOf(topic)) ?? 0
+    const ranges = await Promise.all(Array.from({ length: partitions }, (_, partition) => this.rangeOf({ topic, partition })))
+    const committed = await this.#ask((client) => committedOf(client, topic, partitions))
+    return committed.map(({ group, offsets }) => ({ group, lag: lagOf(offsets, ranges) }))
+  }
+
   async brokers(): Promise<readonly number[]> {
     return await this.#ask((client) => client.refreshBrokers())
   }
@@ -92,7 +122,7 @@ export class PlatformaticAdmin implements LogAdmin {
   }
 
   /** A leader in the metadata may not know of it yet; one that tells its offsets does. */
-  async #untilReady({ name, partitions }: TopicSpec): Promise<void> {
+  async #untilReady({ name, partitions }: Pick<TopicSpec, 'name' | 'partitions'>): Promise<void> {
     const deadline = systemClock.monotonic() + READY_WITHIN_MS
     for (let partition = 0; partition < partitions; partition++) {
       while (!(await this.#answers({ topic: name, partition }))) {
@@ -123,7 +153,8 @@ function connecting(client: PlatformaticClient): CachedClient {
 
 /** Whether a broker answered: nothing is wrong with the connection. */
 function isAnswer(error: unknown): boolean {
-  return ['TOPIC_MISSING', 'LEADER_MISSING', 'KAFKA_FAILED'].some((code) => isTrunklineError(error, code))
+  const answers = ['TOPIC_MISSING', 'LEADER_MISSING', 'KAFKA_FAILED', 'TOPIC_SETTINGS_REFUSED', 'TOPIC_PARTITIONS_REFUSED']
+  return answers.some((code) => isTrunklineError(error, code))
 }
 
 function closed(cause?: unknown): TransientError {
@@ -147,15 +178,6 @@ async function offsetOf(client: PlatformaticClient, { topic, partition }: TopicP
     client.forgetLeaders(topic)
     throw error
   }
-}
-
-async function createTopic(client: PlatformaticClient, { name, partitions, replicationFactor }: TopicSpec): Promise<boolean> {
-  const spec = { name, numPartitions: partitions, replicationFactor, assignments: [], configs: [] }
-  const { topics } = await client.ask('any', client.library.createTopicsV7.api, [spec], CREATE_MS_MAX, false)
-  const errorCode = topics[0]?.errorCode ?? -1
-  if (errorCode === TOPIC_EXISTS) return false
-  if (errorCode !== 0) throw client.map(client.errorOf(errorCode))
-  return true
 }
 
 function notReady({ topic, partition }: TopicPartition): TransientError {

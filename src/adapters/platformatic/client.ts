@@ -14,6 +14,7 @@ export interface TopicMetadata {
   readonly id: string
   /** The leader of each partition, −1 where there is none. */
   readonly leaders: readonly number[]
+  readonly replicationFactor: number
 }
 
 const NO_LEADER = -1
@@ -185,7 +186,8 @@ export class PlatformaticClient implements ProduceClient<Connection> {
     }
     const leaders: number[] = []
     for (const { partitionIndex, leaderId } of topic.partitions) leaders[partitionIndex] = leaderId
-    const metadata = { id: topic.topicId, leaders }
+    const replicationFactor = Math.max(0, ...topic.partitions.map(({ replicaNodes }) => replicaNodes.length))
+    const metadata = { id: topic.topicId, leaders, replicationFactor }
     this.#topics.set(name, metadata)
     return metadata
   }

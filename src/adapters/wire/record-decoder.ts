@@ -4,7 +4,9 @@ import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
 import { isTrunklineError, messageOf, PermanentError } from '../../foundation/errors.ts'
 import { ByteReader } from './byte-reader.ts'
 import { crc32c } from './crc32c.ts'
+import { inflateLz4 } from './lz4.ts'
 import { HeaderNames, readHeaders } from './record-headers.ts'
+import { inflateSnappy } from './snappy.ts'
 
 /**
  * An offset that holds nothing for a listener: a control record, a record of an aborted transaction, or the end of a
@@ -44,6 +46,8 @@ const TRANSACTIONAL = 0x10
 const CONTROL = 0x20
 /** A fetched batch is at most a few megabytes; what inflates beyond this is an attack on our memory. */
 const INFLATED_BYTES_MAX = 64 * 1024 * 1024
+/** Our own decoders run on the event loop: 16 MiB take some 80 ms. */
+const INFLATED_AT_ONCE_MAX = 16 * 1024 * 1024
 const ANYWHERE: BatchPlace = { end: 2n ** 63n - 1n, onDamaged: () => undefined }
 
 const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
@@ -186,6 +190,8 @@ async function inflated(body: ByteReader, header: BatchHeader): Promise<ByteRead
   const compressed = body.bytes.subarray(body.at, body.at + body.left)
   try {
     if (codec === 1) return new ByteReader(await inflateGzip(compressed, { maxOutputLength: INFLATED_BYTES_MAX }))
+    if (codec === 2) return new ByteReader(inflateSnappy(compressed, INFLATED_AT_ONCE_MAX))
+    if (codec === 3) return new ByteReader(inflateLz4(compressed, INFLATED_AT_ONCE_MAX))
     if (codec === 4) return new ByteReader(await inflateZstd(compressed, { maxOutputLength: INFLATED_BYTES_MAX }))
   } catch (error) {
     throw notInflated(header, codec, error)
@@ -193,15 +199,15 @@ async function inflated(body: ByteReader, header: BatchHeader): Promise<ByteRead
   throw new PermanentError(
     'KAFKA_CODEC_UNKNOWN',
     `The batch of offsets ${header.baseOffset} to ${header.lastOffset} is compressed with ${nameOfCodec(codec)}, which is not supported. ` +
-      'Let its producer use gzip, zstd or no compression, and send these messages again.',
+      'Let its producer use gzip, snappy, lz4, zstd or no compression, and send these messages again.',
     { codec },
   )
 }
 
 function notInflated({ baseOffset, lastOffset }: BatchHeader, codec: number, cause: unknown): PermanentError {
   const batch = `The batch of offsets ${baseOffset} to ${lastOffset}, compressed with ${nameOfCodec(codec)},`
-  if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') {
-    const limit = `${INFLATED_BYTES_MAX / 1024 / 1024} MiB`
+  if (cause instanceof Error && 'code' in cause && (cause.code === 'ERR_BUFFER_TOO_LARGE' || cause.code === 'INFLATED_TOO_LARGE')) {
+    const limit = `${(cause.code === 'INFLATED_TOO_LARGE' ? INFLATED_AT_ONCE_MAX : INFLATED_BYTES_MAX) / 1024 / 1024} MiB`
     return new PermanentError(
       'BATCH_TOO_LARGE',
       `${batch} inflates beyond ${limit}. Let its producer send smaller batches.`,

@@ -23,6 +23,11 @@ export function prefixedLog(driver: LogDriver, prefix: string): LogDriver {
       const created = await driver.admin.createTopics(specs.map((spec) => ({ ...spec, name: prefix + spec.name })))
       return created.map((name) => name.slice(prefix.length))
     },
+    listTopics: async () => inside(await driver.admin.listTopics(), prefix),
+    describeTopic: (name) => driver.admin.describeTopic(prefix + name),
+    changeSettings: (topic, settings) => driver.admin.changeSettings(prefix + topic, settings),
+    raisePartitions: (topic, partitions) => driver.admin.raisePartitions(prefix + topic, partitions),
+    lagsOf: async (topic) => (await driver.admin.lagsOf(prefix + topic)).map(({ group, lag }) => ({ group: without(group, prefix), lag })),
     brokers: () => driver.admin.brokers(),
     close: () => driver.admin.close(),
   }
@@ -82,4 +87,13 @@ class InsideListener implements LogConsumerListener {
 
 function outside({ topic, partition }: TopicPartition, prefix: string): TopicPartition {
   return { topic: prefix + topic, partition }
+}
+
+function inside(names: readonly string[], prefix: string): string[] {
+  return names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length))
+}
+
+/** Groups of others read our topics too, and keep their names. */
+function without(name: string, prefix: string): string {
+  return name.startsWith(prefix) ? name.slice(prefix.length) : name
 }

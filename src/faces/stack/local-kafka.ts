@@ -175,6 +175,7 @@ function settings(plan: NodePlan, plans: readonly NodePlan[]): string[] {
     'group.initial.rebalance.delay.ms=0',
     // Fetching 128 MB for a cleaner that has a few keys to compare would be half of the heap.
     'log.cleaner.dedupe.buffer.size=16777216',
+    'log.cleaner.backoff.ms=500',
     ...(plans.length === 1 ? [] : ['broker.session.timeout.ms=3000', 'broker.heartbeat.interval.ms=500', 'replica.lag.time.max.ms=3000']),
   ]
 }
