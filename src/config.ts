@@ -23,13 +23,20 @@ const kafkaCommon = {
 const kafkaAuthentication = {
   /** TLS to the brokers: `true`, or Node's TLS options (`ca`, `cert`, `key`, …). Default: none. */
   ssl: z.union([z.boolean(), z.custom<object>((value) => typeof value === 'object' && value !== null)]).optional(),
-  /** How to log in; the user name and password are never logged. */
+  /** How to log in; the user name, password and token are never logged. */
   sasl: z
-    .strictObject({
-      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']),
-      username: z.string().min(1),
-      password: z.string().min(1),
-    })
+    .discriminatedUnion('mechanism', [
+      z.strictObject({
+        mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']),
+        username: z.string().min(1),
+        password: z.string().min(1),
+      }),
+      z.strictObject({
+        mechanism: z.literal('oauthbearer'),
+        /** Gives a token that is valid now; asked for each connection, and again before a session ends. */
+        token: z.custom<() => Promise<string>>((value) => typeof value === 'function', 'expected a function that gives a token'),
+      }),
+    ])
     .optional(),
 }
 

@@ -7,6 +7,7 @@ import { createDatabase, dropDatabases } from '../src/adapters/postgres/server-d
 import { type Stack, startStack } from '../src/faces/stack/stack.ts'
 import { PrivateServer } from './kit/private-servers.ts'
 import { type Faults, type Proof, proofs } from './kit/proofs.ts'
+import { proveBrokers } from './kit/prove-brokers.ts'
 import { proveFuzz } from './kit/prove-fuzz.ts'
 import { Random } from './kit/random.ts'
 import { Run } from './kit/run.ts'
@@ -24,6 +25,10 @@ Exit codes: 0 every promise held in every run and every planned fault fired, 1 n
 
 /** What judges itself, and needs no servers from here. */
 const withoutRun: Readonly<Record<string, { readonly about: string; prove(seeds: number, from: number): Promise<boolean> }>> = {
+  brokers: {
+    about: 'leaders among three brokers are killed, frozen and stopped, and replies are lost: 50 leaders (G2, G4, G6)',
+    prove: proveBrokers,
+  },
   fuzz: { about: 'valid messages are changed at random and read: 200,000 a seed (G10)', prove: proveFuzz },
   demo: { about: 'the demo, with one of its services killed half-way', prove: proveDemo },
 }

@@ -18,7 +18,7 @@ export class KafkaProxy {
   readonly #planned = new Map<number, number>()
   readonly #lost = new Map<number, number>()
   #toDamage = 0
-  /** Replies to fetches in which a bit of the last record was flipped. */
+  /** Replies to fetches in which a bit of a record was flipped. */
   damagedFetches = 0
 
   constructor(broker: string) {
@@ -59,7 +59,7 @@ export class KafkaProxy {
     this.#planned.set(api, (this.#planned.get(api) ?? 0) + count)
   }
 
-  /** Flips a bit of the last record in the next replies to fetches that hold any. */
+  /** Flips a bit of a record in the next replies to fetches that hold any. */
   damageFetches(count: number): void {
     this.#toDamage = count
   }
@@ -114,11 +114,9 @@ export class KafkaProxy {
       return undefined
     }
     if (api === requests.Metadata || api === requests.FindCoordinator) this.#rewriteAddress(reply)
-    if (api === requests.Fetch && this.#toDamage > 0 && reply.length > EMPTY_FETCH_MAX) {
+    if (api === requests.Fetch && this.#toDamage > 0 && damageBatch(reply)) {
       this.#toDamage -= 1
       this.damagedFetches += 1
-      // The last byte is the number of headers of the last record.
-      reply.writeUInt8(reply.readUInt8(reply.length - 2) ^ 1, reply.length - 2)
     }
     return reply
   }
@@ -133,8 +131,30 @@ export class KafkaProxy {
   }
 }
 
-/** A reply to a fetch of one partition with no record is shorter; a record batch begins with 61 bytes. */
-const EMPTY_FETCH_MAX = 140
+const BATCH_OVERHEAD = 61
+
+/** Flips a bit near the end of the first record batch in a reply to Fetch, version 11. @returns false when it holds none */
+function damageBatch(reply: Buffer): boolean {
+  let at = 18 // length, correlation, throttling, error, session
+  let topics = reply.readInt32BE(at)
+  for (at += 4; topics > 0; topics--) {
+    at += 2 + reply.readInt16BE(at)
+    let partitions = reply.readInt32BE(at)
+    for (at += 4; partitions > 0; partitions--) {
+      at += 30 // partition, error, three offsets
+      at += 4 + 16 * Math.max(0, reply.readInt32BE(at)) + 4 // aborted transactions, preferred replica
+      const size = Math.max(0, reply.readInt32BE(at))
+      at += 4
+      const batch = size > BATCH_OVERHEAD ? 12 + reply.readInt32BE(at + 8) : Number.POSITIVE_INFINITY
+      if (batch <= size) {
+        reply.writeUInt8(reply.readUInt8(at + batch - 2) ^ 1, at + batch - 2)
+        return true
+      }
+      at += size
+    }
+  }
+  return false
+}
 
 /** One connection's frames: a length, then for requests api, version and correlation id, for replies the correlation id. */
 class KafkaWire implements Wire {

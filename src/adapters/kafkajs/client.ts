@@ -4,6 +4,7 @@ import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { Logger } from '../../core/logger.ts'
 import { messageOf, TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import type { KafkaLogin } from '../wire/kafka-login.ts'
 import { type PartitionBatch, type PartitionReply, PRODUCE_API } from '../wire/produce-body.ts'
 import { partitionMissing, topicMissing } from '../wire/protocol-errors.ts'
 import type { ProduceClient } from '../wire/wire-producer.ts'
@@ -11,14 +12,10 @@ import { isUnknownTopic, mapError } from './errors.ts'
 import { Fetches, type FetchListener, tooOld } from './fetches.ts'
 import { type Broker, type Cluster, type Kafkajs, loadKafkajs } from './internals.ts'
 import { removeIdleTimerSpin } from './overrides/idle-timer-spin.ts'
+import { separateConnections } from './overrides/replies-across-connections.ts'
 import { fairAssigner, type SubscriptionParts } from './overrides/starving-assigner.ts'
+import { tellCoordinatorErrors } from './overrides/swallowed-coordinator-errors.ts'
 import { produceRequest } from './produce-request.ts'
-
-export interface KafkaLogin {
-  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
-  readonly username: string
-  readonly password: string
-}
 
 export interface KafkaAddress {
   readonly brokers: readonly string[]
@@ -71,7 +68,7 @@ export class KafkajsClient implements ProduceClient<Broker> {
       brokers: address.brokers.map((_, index, all) => all[(index + attempt) % all.length] ?? ''),
       clientId: address.clientId,
       ...(address.ssl === undefined ? {} : { ssl: address.ssl }),
-      ...(address.sasl === undefined ? {} : { sasl: address.sasl }),
+      ...(address.sasl === undefined ? {} : { sasl: loginOf(address.sasl) }),
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       enforceRequestTimeout: true,
@@ -86,6 +83,7 @@ export class KafkajsClient implements ProduceClient<Broker> {
     this.#fetches = new Fetches({ parse: this.#kafkajs.parseFetch, refreshLeaders })
     this.#hardenConnections()
     this.#hardenDisconnect()
+    tellCoordinatorErrors(this.cluster)
   }
 
   get addresses(): readonly string[] {
@@ -204,7 +202,10 @@ export class KafkajsClient implements ProduceClient<Broker> {
     const build = builder.build
     builder.build = async (destination) => {
       const pool = await build(destination)
-      for (const { requestQueue } of pool.pool) removeIdleTimerSpin(requestQueue)
+      for (const connection of pool.pool) {
+        removeIdleTimerSpin(connection.requestQueue)
+        separateConnections(connection)
+      }
       this.#fetches.harden(pool)
       return pool
     }
@@ -221,6 +222,13 @@ export class KafkajsClient implements ProduceClient<Broker> {
       )
     }
   }
+}
+
+/** As kafkajs takes it. */
+function loginOf(login: KafkaLogin): object {
+  if (login.mechanism !== 'oauthbearer') return login
+  const { mechanism, token } = login
+  return { mechanism, oauthBearerProvider: async () => ({ value: await token() }) }
 }
 
 function requireApi(broker: Broker, api: { key: number; version: number }, name: string, since: string): void {

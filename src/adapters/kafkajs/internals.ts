@@ -53,12 +53,30 @@ export interface RequestQueue {
   destroy(): void
 }
 
+/** One socket after another to one broker, and what has come of a reply. */
+export interface Connection {
+  readonly requestQueue: RequestQueue
+  readonly socket?: Socket | null
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
+  isConnected(): boolean
+  connect: () => Promise<unknown>
+  processData: (bytes: Buffer) => void
+}
+
 export interface ConnectionPool {
-  readonly pool: readonly { readonly requestQueue: RequestQueue; readonly socket?: Socket | null }[]
+  readonly pool: readonly Connection[]
   send: <Reply>(request: ProtocolRequest<Reply>) => Promise<unknown>
 }
 
+interface CoordinatorQuestion {
+  readonly groupId: string
+  readonly coordinatorType?: number
+}
+
 export interface Broker {
+  findGroupCoordinator(question: CoordinatorQuestion): Promise<object>
   readonly nodeId: number | string
   readonly versions: Readonly<Record<number, { readonly maxVersion: number }>> | null
   readonly connectionPool: ConnectionPool
@@ -86,6 +104,7 @@ export interface Cluster {
   }
   connect(): Promise<void>
   disconnect: () => Promise<void>
+  findGroupCoordinatorMetadata: (question: CoordinatorQuestion) => Promise<object>
   refreshMetadata(): Promise<void>
   findBroker(target: { readonly nodeId: number }): Promise<Broker>
 }

@@ -1,14 +1,9 @@
 import { isIP } from 'node:net'
 import type { API, Connection, ConnectionPool } from '@platformatic/kafka'
 import { TransientError } from '../../foundation/errors.ts'
+import type { KafkaLogin } from '../wire/kafka-login.ts'
 import { mapError } from './errors.ts'
 import type { Library } from './library.ts'
-
-export interface KafkaLogin {
-  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
-  readonly username: string
-  readonly password: string
-}
 
 export interface KafkaAddress {
   readonly brokers: readonly string[]
@@ -130,7 +125,7 @@ export class Connections {
       requestTimeout: REQUEST_TIMEOUT_MS[lane],
       maxInflights: IN_FLIGHT_MAX,
       ...(ssl === undefined || ssl === false ? {} : { tls: ssl === true ? {} : ssl, tlsServerName: brokers.every(isName) }),
-      ...(sasl === undefined ? {} : { sasl: { ...sasl, mechanism: mechanismOf(sasl) } }),
+      ...(sasl === undefined ? {} : { sasl: { ...sasl, mechanism: mechanisms[sasl.mechanism] } }),
     })
     // Without a listener a second error of a connection would end the process.
     pool.on('connecting', ({ connection }) => connection.on('error', () => undefined))
@@ -144,10 +139,12 @@ function replyIn(error: unknown): unknown {
   return error instanceof Error && 'response' in error && typeof error.response === 'object' ? error.response : undefined
 }
 
-function mechanismOf({ mechanism }: KafkaLogin): 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' {
-  if (mechanism === 'plain') return 'PLAIN'
-  return mechanism === 'scram-sha-256' ? 'SCRAM-SHA-256' : 'SCRAM-SHA-512'
-}
+const mechanisms = {
+  plain: 'PLAIN',
+  'scram-sha-256': 'SCRAM-SHA-256',
+  'scram-sha-512': 'SCRAM-SHA-512',
+  oauthbearer: 'OAUTHBEARER',
+} as const
 
 /** A host name is told to the server in the handshake; an address cannot be. */
 function isName(broker: string): boolean {

@@ -54,9 +54,8 @@ function hardened(...answers: readonly (readonly Answer[])[]) {
   }
   const left = [...answers]
   const socket = Object.assign(Object.create(null), { destroy: () => (cut += 1) })
-  const requestQueue = Object.create(null)
   const pool: ConnectionPool = {
-    pool: [{ requestQueue }, { requestQueue, socket }],
+    pool: [Object.create(null), Object.assign(Object.create(null), { socket })],
     send: async <Reply>({ response }: ProtocolRequest<Reply>) => await response.parse(await response.decode(replyOf(left.shift() ?? []))),
   }
   fetches.harden(pool)

@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module'
 
+import type { Connection } from '../../../src/adapters/kafkajs/internals.ts'
+
 const require = createRequire(import.meta.url)
 
 interface Encoded {
@@ -51,6 +53,22 @@ export const stock = {
   crc32c(bytes: Buffer): number {
     const crc: (bytes: Buffer) => number = require('kafkajs/src/protocol/recordBatch/crc32C/crc32C')
     return crc(bytes)
+  },
+
+  /** To a broker to which it never connects. */
+  connection(): Connection {
+    const Stock: new (options: object) => Connection = require('kafkajs/src/network/connection')
+    const logger = { debug: () => undefined, warn: () => undefined, error: () => undefined, namespace: () => logger }
+    const connection = new Stock({
+      host: '127.0.0.1',
+      port: 1,
+      logger,
+      socketFactory: () => undefined,
+      clientId: 'test',
+      requestTimeout: 30_000,
+    })
+    connection.connect = async () => true
+    return connection
   },
 
   requestQueue(): StockQueue {

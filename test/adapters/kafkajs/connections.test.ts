@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest'
+import type { Connection } from '../../../src/adapters/kafkajs/internals.ts'
+import { separateConnections } from '../../../src/adapters/kafkajs/overrides/replies-across-connections.ts'
+import { stock } from './stock.ts'
+import { WireWriter } from './wire.ts'
+
+function ours(): { readonly connection: Connection; readonly ended: string[] } {
+  const ended: string[] = []
+  const socket = Object.assign(Object.create(null), {
+    destroy: (error: Error) => ended.push(error.message),
+    removeAllListeners: () => undefined,
+  })
+  const connection = Object.assign(stock.connection(), { socket })
+  separateConnections(connection)
+  return { connection, ended }
+}
+
+/** A reply of twelve bytes, and what a connection that is cut in its middle brings of it. */
+const reply = new WireWriter().int32(12).int32(7).int32(-1).int32(-1).bytes()
+const half = reply.subarray(0, 8)
+
+test('a reply that was cut half-way is no part of what the next connection brings, where kafkajs reads on and throws in its socket', async () => {
+  const theirs = stock.connection()
+  theirs.processData(half)
+  await theirs.connect()
+  expect(() => theirs.processData(reply)).toThrow(TypeError)
+
+  const { connection, ended } = ours()
+  connection.processData(half)
+  await connection.connect()
+  connection.processData(reply)
+
+  expect([connection.bytesBuffered, connection.bytesNeeded, ended]).toEqual([0, 4, []])
+})
+
+test('reads a reply that comes byte by byte', () => {
+  const { connection, ended } = ours()
+
+  for (const byte of reply) connection.processData(Buffer.of(byte))
+
+  expect([connection.bytesBuffered, ended]).toEqual([0, []])
+})
+
+test.each([
+  ['TLS', Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x46]), 'it speaks TLS'],
+  ['HTTP', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), 'it speaks HTTP'],
+  ['something else', Buffer.from('SSH-2.0-OpenSSH\r\n'), 'it does not speak the protocol of Kafka'],
+  ['a length below nothing', Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]), ''],
+])('ends a connection that answers with %s, instead of waiting for gigabytes or throwing where nobody catches', (_, bytes, words) => {
+  const { connection, ended } = ours()
+
+  connection.processData(bytes)
+
+  expect(ended).toEqual([expect.stringContaining(words)])
+})
+
+test('asked twice it connects once', async () => {
+  let connects = 0
+  const connection = stock.connection()
+  const connected = Promise.withResolvers<boolean>()
+  connection.connect = () => {
+    connects += 1
+    return connected.promise
+  }
+  separateConnections(connection)
+
+  const both = Promise.all([connection.connect(), connection.connect()])
+  connected.resolve(true)
+  await both
+
+  expect(connects).toBe(1)
+})
