@@ -9,12 +9,31 @@ const API_VERSIONS = 18
 export interface ProducedPartition {
   readonly topic: string
   readonly partition: number
+  /** What the request holds for it, as a record batch. */
+  readonly batch: Buffer
 }
 
+interface PartitionAnswer {
+  readonly topic: string
+  readonly partition: number
+  readonly errorCode: number
+}
+
+type ProduceAnswer = 'cut' | readonly PartitionAnswer[]
+
 /** How to answer one Produce request: an error code per partition, leave a partition out, or cut the connection. */
-export type ProduceScript = (
-  partitions: readonly ProducedPartition[],
-) => 'cut' | readonly (ProducedPartition & { readonly errorCode: number })[]
+export type ProduceScript = (partitions: readonly ProducedPartition[]) => ProduceAnswer | Promise<ProduceAnswer>
+
+/** Brokers that name each other, and who leads. Without more, the first leads every partition. */
+export class ScriptedCluster {
+  readonly ports = new Map<number, number>()
+  /** By `topic/partition`. */
+  readonly leaders = new Map<string, number>()
+
+  leaderOf(topic: string, partition: number): number {
+    return this.leaders.get(`${topic}/${partition}`) ?? 1
+  }
+}
 
 export const accept: ProduceScript = (partitions) => partitions.map((each) => ({ ...each, errorCode: 0 }))
 
@@ -27,17 +46,22 @@ export class ScriptedBroker {
   readonly #scripts: ProduceScript[] = []
   readonly produced: { readonly connection: number; readonly partitions: readonly ProducedPartition[] }[] = []
   readonly topics: Map<string, number>
+  readonly #cluster: ScriptedCluster
+  readonly #nodeId: number
   connections = 0
   metadataRequests = 0
   #offset = 0n
 
-  constructor(topics: Readonly<Record<string, number>>) {
+  constructor(topics: Readonly<Record<string, number>>, cluster: ScriptedCluster = new ScriptedCluster(), nodeId = 1) {
+    this.#cluster = cluster
+    this.#nodeId = nodeId
     this.topics = new Map(Object.entries(topics))
     this.#server = createServer((socket) => this.#serve(socket, ++this.connections))
   }
 
   async listen(): Promise<string> {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
+    this.#cluster.ports.set(this.#nodeId, this.#port())
     return `127.0.0.1:${this.#port()}`
   }
 
@@ -65,18 +89,18 @@ export class ScriptedBroker {
       buffered = Buffer.concat([buffered, chunk])
       while (buffered.length >= 4 && buffered.length >= 4 + buffered.readInt32BE(0)) {
         const size = buffered.readInt32BE(0)
-        this.#answer(socket, connection, new ByteReader(buffered, 4, 4 + size))
+        void this.#answer(socket, connection, new ByteReader(buffered, 4, 4 + size))
         buffered = buffered.subarray(4 + size)
       }
     })
   }
 
-  #answer(socket: Socket, connection: number, request: ByteReader): void {
+  async #answer(socket: Socket, connection: number, request: ByteReader): Promise<void> {
     const apiKey = request.int16()
     request.skip(2)
     const correlationId = request.int32()
     request.text()
-    const body = this.#bodyFor(apiKey, connection, request)
+    const body = await this.#bodyFor(apiKey, connection, request)
     if (body === 'cut') {
       socket.destroy()
       return
@@ -90,7 +114,7 @@ export class ScriptedBroker {
     )
   }
 
-  #bodyFor(apiKey: number, connection: number, request: ByteReader): Buffer | 'cut' {
+  #bodyFor(apiKey: number, connection: number, request: ByteReader): Buffer | 'cut' | Promise<Buffer | 'cut'> {
     if (apiKey === API_VERSIONS) return apiVersions()
     if (apiKey === METADATA) return this.#metadata(request)
     if (apiKey === PRODUCE) return this.#produce(connection, request)
@@ -102,7 +126,7 @@ export class ScriptedBroker {
     const asked = Array.from({ length: Math.max(0, request.int32()) }, () => request.text())
     return new WireWriter()
       .int32(0)
-      .array([0], (writer) => writer.int32(1).text('127.0.0.1').int32(this.#port()).text(null))
+      .array([...this.#cluster.ports], (writer, [id, port]) => writer.int32(id).text('127.0.0.1').int32(port).text(null))
       .text('scripted')
       .int32(1)
       .array(asked, (writer, topic) => {
@@ -115,7 +139,7 @@ export class ScriptedBroker {
           each
             .int16(0)
             .int32(partition)
-            .int32(1)
+            .int32(this.#cluster.leaderOf(topic, partition))
             .array([1], (w, id) => w.int32(id))
             .array([1], (w, id) => w.int32(id))
             .array([], () => undefined),
@@ -124,10 +148,10 @@ export class ScriptedBroker {
       .bytes()
   }
 
-  #produce(connection: number, request: ByteReader): Buffer | 'cut' {
+  async #produce(connection: number, request: ByteReader): Promise<Buffer | 'cut'> {
     const partitions = readProduce(request)
     this.produced.push({ connection, partitions })
-    const answer = (this.#scripts.shift() ?? accept)(partitions)
+    const answer = await (this.#scripts.shift() ?? accept)(partitions)
     if (answer === 'cut') return 'cut'
     return new WireWriter()
       .array(answer, (writer, { topic, partition, errorCode }) =>
@@ -165,8 +189,10 @@ function readProduce(request: ByteReader): ProducedPartition[] {
   for (let topics = request.int32(); topics > 0; topics--) {
     const topic = request.text()
     for (let count = request.int32(); count > 0; count--) {
-      partitions.push({ topic, partition: request.int32() })
-      request.skip(request.int32())
+      const partition = request.int32()
+      const size = request.int32()
+      const start = request.skip(size)
+      partitions.push({ topic, partition, batch: Buffer.from(request.bytes.subarray(start, start + size)) })
     }
   }
   return partitions
