@@ -8,6 +8,7 @@ import * as next from '../core/contract/builds/new/orders.ts'
 import * as old from '../core/contract/builds/old/orders.ts'
 import { createTestDatabase } from '../kit/database.ts'
 import { anyPolicy } from '../kit/policy.ts'
+import { RegistryFake } from '../kit/registry-fake.ts'
 import { until } from '../kit/wait.ts'
 
 const PriceChangedV2 = upcast(next.PriceChangedV2, next.PriceChangedV1, ({ id, price }) => ({ id, cents: Math.round(Number(price) * 100) }))
@@ -17,16 +18,24 @@ const PriceChanged = upcast(next.PriceChanged, PriceChangedV2, ({ id, cents }) =
 class Shop {
   readonly applied: { readonly type: string; readonly data: unknown }[] = []
   readonly #url: string
+  readonly #registryUrl: string | undefined
   readonly #log = new MemoryLog()
 
-  private constructor(url: string) {
+  private constructor(url: string, registryUrl?: string) {
     this.#url = url
+    this.#registryUrl = registryUrl
   }
 
-  static async open(): Promise<Shop> {
+  static async open(registryUrl?: string): Promise<Shop> {
     const database = await createTestDatabase()
     onTestFinished(() => database.drop())
-    return new Shop(database.url)
+    return new Shop(database.url, registryUrl)
+  }
+
+  static async withRegistry(): Promise<Shop> {
+    const registry = await RegistryFake.start()
+    onTestFinished(() => registry.stop())
+    return await Shop.open(registry.url)
   }
 
   /** A build that handles these contracts; it runs until the test is over, or until it is stopped. */
@@ -35,6 +44,7 @@ class Shop {
       service: 'shop',
       kafka: { driver: 'memory', log: this.#log },
       database: { connectionString: this.#url },
+      ...(this.#registryUrl === undefined ? {} : { registry: { url: this.#registryUrl } }),
       logger: false,
     })
     onTestFinished(() => backbone.stop())
@@ -54,8 +64,11 @@ class Shop {
   }
 }
 
-test('a new build sends what the old one left in the outbox, and reads it as its own version', async () => {
-  const shop = await Shop.open()
+test.each([
+  ['without a registry', () => Shop.open()],
+  ['with a registry', () => Shop.withRegistry()],
+])('a new build sends what the old one left in the outbox, and reads it as its own version, %s', async (_how, open) => {
+  const shop = await open()
   await shop.publish(shop.build(), old.OrderPaid({ id: 'a', amount: 1250 }), old.PriceChanged({ id: 'tea', price: '12.50' }))
 
   const build = shop.build(next.OrderPaid, PriceChanged)
@@ -74,6 +87,17 @@ test('a build that still handles the old version reads the new one, once it has 
 
   const build = shop.build(next.OrderPaidV1)
   await build.start()
+  await until('the effect', () => shop.applied.length === 1)
+
+  expect(shop.applied).toEqual([{ type: 'shop.orders.OrderPaid.v2', data: { id: 'a', amount: 1250 } }])
+})
+
+test('with a registry an old build reads what the new one left in the outbox, without having its file', async () => {
+  const shop = await Shop.withRegistry()
+  await shop.publish(shop.build(), next.OrderPaid({ id: 'a', amount: 1250, currency: 'USD' }))
+
+  const rolledBack = shop.build(old.OrderPaid)
+  await rolledBack.start()
   await until('the effect', () => shop.applied.length === 1)
 
   expect(shop.applied).toEqual([{ type: 'shop.orders.OrderPaid.v2', data: { id: 'a', amount: 1250 } }])
