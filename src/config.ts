@@ -137,6 +137,15 @@ export const backboneOptions = z.strictObject({
   relay: relayOptions.prefault({}),
   timers: sagaTimerOptions.prefault({}),
   parking: parkingOptions.prefault({}),
+  inbox: z
+    .strictObject({
+      /**
+       * How long a message that was handled is remembered, '1h'–'3650d'. Default '14d'. Longer than the topics' retention and
+       * the longest outage together: a message that is sent again after it would be applied again.
+       */
+      keep: duration({ min: '1h', max: '3650d' }).prefault('14d'),
+    })
+    .prefault({}),
   /** How long a statement waits for a lock. Default '10s'. */
   lockTimeout: duration({ min: '10ms', max: '10m' }).prefault('10s'),
   /** How long a frozen process may hold its transaction open, and a statement go unanswered. Default '60s'; above every handler's timeout. */

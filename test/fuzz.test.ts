@@ -28,7 +28,7 @@ test('the same seed makes the same run', () => {
 function routed(contract: AnyContract, data: unknown): Routed<object> {
   const message = { data } as Message
   const policy = anyPolicy
-  return { kind: 'message', inboxId: '', message, subscription: { contract, handler: async () => undefined, policy } }
+  return { kind: 'message', inboxId: '', slot: 0, message, subscription: { contract, handler: async () => undefined, policy } }
 }
 
 test.each<[string, (record: ConsumedRecord, contract: AnyContract) => Routed<object>, RegExp]>([
@@ -59,7 +59,7 @@ test.each<[string, (record: ConsumedRecord, contract: AnyContract) => Routed<obj
   ],
   [
     'loses valid messages',
-    () => ({ kind: 'unhandled', inboxId: '', name: '', envelope: {} }) as never,
+    () => ({ kind: 'unhandled', inboxId: '', slot: 0, name: '', envelope: {} }) as never,
     /a valid message \(binary\) is not read as before/,
   ],
 ])('a reader that %s is caught, with seed, run and bytes', (_what, read, message) => {

@@ -1,4 +1,4 @@
-import { PostgresInboxStore } from '../adapters/postgres/inbox-store.ts'
+import { PostgresInboxStore, PostgresInboxUpkeep } from '../adapters/postgres/inbox-store.ts'
 import { PostgresParkingStore } from '../adapters/postgres/parking-store.ts'
 import { PostgresParticipantStore } from '../adapters/postgres/participant-store.ts'
 import { PostgresPositionStore } from '../adapters/postgres/position-store.ts'
@@ -11,6 +11,7 @@ import type { Pause } from '../core/consume/pause.ts'
 import type { GroupStart } from '../core/consume/registry.ts'
 import { RetryService } from '../core/consume/retry-service.ts'
 import type { Subscription } from '../core/consume/subscription.ts'
+import { InboxKeeper } from '../core/inbox/inbox-keeper.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
 
 export interface GroupPlan<Tx> {
@@ -58,4 +59,9 @@ export function buildGroups<Tx extends object>(
     const options = { ...plan, stopDeadlineMs, onFailure: (error: unknown) => onFailure(plan.group, error) }
     return { retries, consumer: new Consumer({ ...consuming, onParked: () => retries.wake() }, options) }
   })
+}
+
+/** Builds what keeps the inbox as small as it may be. */
+export function buildInboxKeeper<Tx extends object>(parts: SharedParts & DatabaseParts<Tx>, keepMs: number): InboxKeeper {
+  return new InboxKeeper({ ...parts, upkeep: new PostgresInboxUpkeep(parts.database) }, keepMs)
 }

@@ -8,12 +8,13 @@ import type { Middleware } from '../core/consume/middleware.ts'
 import { Pause } from '../core/consume/pause.ts'
 import type { SubscriptionRegistry } from '../core/consume/registry.ts'
 import type { Health, PartHealth } from '../core/health.ts'
+import type { InboxKeeper } from '../core/inbox/inbox-keeper.ts'
 import { Relay } from '../core/outbox/relay.ts'
 import type { SagaTimers } from '../core/saga/timers.ts'
 import { ConfigurationError, isTrunklineError, messageOf, TransientError } from '../foundation/errors.ts'
 import { newToken } from '../foundation/ids.ts'
 import { endsWithin, type Service, stopAll } from '../foundation/service.ts'
-import { buildGroups, type GroupServices } from './consume.ts'
+import { buildGroups, buildInboxKeeper, type GroupServices } from './consume.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
 import { askForIds } from './registry.ts'
 import type { SagaRegistry } from './saga.ts'
@@ -46,6 +47,7 @@ export class Life<Tx extends object> {
   #heartbeat: Heartbeat | undefined
   readonly #pause = new Pause()
   #groups: GroupServices<Tx>[] = []
+  #inboxKeeper: InboxKeeper | undefined
 
   constructor(options: ParsedOptions, parts: LifeParts<Tx>) {
     this.#options = options
@@ -137,6 +139,11 @@ export class Life<Tx extends object> {
           onFailure: (group, error) => this.#partFailed(`consumer ${group}`, error),
         },
       )
+      if (this.#groups.length > 0) {
+        this.#inboxKeeper = buildInboxKeeper(this.#parts, this.#options.inbox.keep)
+        await this.#inboxKeeper.start()
+        this.#refuseWhenStopping()
+      }
       await Promise.all(this.#groups.flatMap(({ consumer, retries }) => [consumer.start(), retries.start()]))
     }
   }
@@ -168,7 +175,11 @@ export class Life<Tx extends object> {
     const deadline = clock.monotonic() + this.#options.stopTimeout
     const left = (): number => Math.max(0, deadline - clock.monotonic())
     // Consumers first: what their last effects published still leaves with this process's relay.
-    const services: (Service | undefined)[] = [...this.#groups.flatMap(({ consumer, retries }) => [consumer, retries]), this.#timers]
+    const services: (Service | undefined)[] = [
+      ...this.#groups.flatMap(({ consumer, retries }) => [consumer, retries]),
+      this.#inboxKeeper,
+      this.#timers,
+    ]
     const stopping = stopAll(services.filter((service) => service !== undefined)).then(async () => {
       // Only now has it let go of everything.
       await Promise.all([this.#relay?.stop(), this.#heartbeat?.stop()])

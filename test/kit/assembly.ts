@@ -33,7 +33,7 @@ import { buildRegistry } from '../../src/wiring/registry.ts'
 export interface Replacements {
   readonly outboxes?: (real: OutboxStoreFactory) => OutboxStoreFactory
   readonly producer?: (real: LogProducer) => LogProducer
-  readonly inbox?: (real: InboxStore<Transaction>) => InboxStore<Transaction>
+  readonly inbox?: (real: InboxStore<Transaction>, database: Database<Transaction>) => InboxStore<Transaction>
   readonly parking?: (real: ParkingStore<Transaction>, database: Database<Transaction>) => ParkingStore<Transaction>
   readonly retries?: (real: RetryStore<Transaction>, database: Database<Transaction>) => RetryStore<Transaction>
   readonly positions?: (real: PositionStore<Transaction>, database: Database<Transaction>) => PositionStore<Transaction>
@@ -123,7 +123,7 @@ export class Assembly {
       admin: this.log.admin,
       log: this.log.consumers,
       positions: this.#replacements.positions?.(positions, database) ?? positions,
-      inbox: this.#replacements.inbox?.(inbox) ?? inbox,
+      inbox: this.#replacements.inbox?.(inbox, database) ?? inbox,
       parking: this.#replacements.parking?.(parking, database) ?? parking,
       participants: new PostgresParticipantStore<Transaction>({ database }),
       share: new ConnectionShare(4),

@@ -143,12 +143,21 @@ export class PostgresDatabase implements Database<Transaction> {
   }
 
   part(tx: Transaction): TransactionPart<Transaction> {
-    const open = this.#open.get(tx)
-    if (!(open instanceof OpenTransaction)) throw new PermanentError('TRANSACTION_NEEDED', 'A part needs a transaction of this database.')
-    open.beginPart()
-    const part = new OpenPart(open)
+    const whole = this.#whole(tx)
+    whole.beginPart()
+    const part = new OpenPart(whole)
     this.#open.set(part.tx, part)
     return part
+  }
+
+  savepoint<Result>(tx: Transaction, work: () => Promise<Result>): Promise<Result> {
+    return this.#whole(tx).savepoint(work, tx)
+  }
+
+  #whole(tx: Transaction): OpenTransaction {
+    const open = this.#open.get(tx)
+    if (open instanceof OpenTransaction) return open
+    throw new PermanentError('TRANSACTION_NEEDED', 'This needs a whole transaction of this database.')
   }
 
   queryable(tx: Transaction): Queryable {

@@ -39,9 +39,13 @@ export function mapDatabaseError(error: unknown, doing: string): unknown {
     const message = `${doing}: another transaction was first (${code} ${error.message}). Run it again.`
     return new ConflictError('DATABASE_CONFLICT', message, { sqlState: code }, error)
   }
-  // A key was unparked between our statements; nobody else's foreign keys are ours to judge.
-  if (code === '23503' && 'table' in error && error.table === 'parked_message') {
-    return new ConflictError('DATABASE_CONFLICT', `${doing}: a row of ours went away meanwhile. Run it again.`, { sqlState: code }, error)
+  if (isOurRace(error, code)) {
+    return new ConflictError(
+      'DATABASE_CONFLICT',
+      `${doing}: a row of ours went elsewhere meanwhile. Run it again.`,
+      { sqlState: code },
+      error,
+    )
   }
   if (code === '25P02') {
     const message = `${doing}: an earlier statement of the transaction had failed, so this one was not run. Let that error reach the backbone, or use tx.savepoint(fn) for a part that may fail.`
@@ -72,6 +76,12 @@ export function mapMissingTable(error: unknown): unknown {
   if (!(error instanceof Error) || !/^(42P01|3F000)$/.test(codeOf(error) ?? '') || !error.message.includes('trunkline')) return error
   const message = `The database lacks a table of Trunkline (${error.message}). Run "npx trunkline migrate" with the same DATABASE_URL, and check that the transaction belongs to that database.`
   return new ConfigurationError('DATABASE_NOT_MIGRATED', message, {}, error)
+}
+
+/** A key was unparked, or a day of the inbox opened, between two statements. Nobody else's constraints are ours to judge. */
+function isOurRace(error: Error, code: string | undefined): boolean {
+  if (!('table' in error)) return false
+  return (code === '23503' && error.table === 'parked_message') || (code === '23514' && error.table === 'inbox_rest')
 }
 
 function isFatal(error: Error): boolean {

@@ -1,5 +1,5 @@
-import type { Database } from '../../core/database/database.ts'
-import type { InboxStore } from '../../core/inbox/inbox-store.ts'
+import type { Database, Queryable } from '../../core/database/database.ts'
+import type { InboxClaim, InboxStore, InboxTended, InboxUpkeep } from '../../core/inbox/inbox-store.ts'
 
 export class PostgresInboxStore<Tx> implements InboxStore<Tx> {
   readonly #database: Database<Tx>
@@ -8,16 +8,98 @@ export class PostgresInboxStore<Tx> implements InboxStore<Tx> {
     this.#database = database
   }
 
-  async claim(tx: Tx, group: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
-    if (ids.length === 0) return new Set()
-    const { rows } = await this.#database.queryable(tx).query(claimSql, [group, ids])
+  async claim(tx: Tx, group: string, claims: readonly InboxClaim[]): Promise<ReadonlySet<string>> {
+    if (claims.length === 0) return new Set()
+    const values = [group, claims.map(({ slot }) => slot), claims.map(({ id }) => id)]
+    const { rows } = await this.#database.queryable(tx).query(claimSql, values)
     return new Set(rows.map((row) => String(row['id'])))
   }
 }
 
-// Ids in ascending order: batches that overlap lock them in the same order and cannot deadlock.
+// In ascending order: batches that overlap lock ids in the same order and cannot deadlock.
 const claimSql = `
-  insert into trunkline.inbox (consumer_group, id)
-  select $1, id from unnest($2::uuid[]) as claimed (id) order by id
+  insert into trunkline.inbox (consumer_group, slot, id)
+  select $1, slot, id from unnest($2::int[], $3::uuid[]) as claimed (slot, id) order by slot, id
   on conflict do nothing
   returning id`
+
+const HOURS_A_DAY = 24
+const HOUR_MS = 3_600_000
+/** Today's partition, and those of two days to come: clocks differ, and this may not run for a while. */
+const DAYS_AHEAD = 2
+const PRUNED_AT_ONCE = 5_000
+/** One round forgets so many; the next one goes on. */
+const PRUNED_MAX = 100_000
+
+export class PostgresInboxUpkeep<Tx> implements InboxUpkeep {
+  readonly #database: Database<Tx>
+
+  constructor(database: Database<Tx>) {
+    this.#database = database
+  }
+
+  async tend(keepMs: number): Promise<InboxTended | undefined> {
+    const days = await this.#inTurn(async (queryable) => (await queryable.query(daysSql, [keepMs])).rows[0])
+    if (days === undefined) return undefined
+    const today = Number(days['today'])
+    const oldest = Number(days['oldest'])
+    const known = new Set(days['known'] as readonly string[])
+    const wanted = Array.from({ length: DAYS_AHEAD + 1 }, (_, index) => today + index).filter((day) => !known.has(nameOf(day)))
+    const past = [...known].filter((name) => dayOf(name) < oldest)
+    for (const day of wanted)
+      await this.#inTurn((queryable) => queryable.query(openSql, [nameOf(day), day * HOURS_A_DAY, (day + 1) * HOURS_A_DAY]))
+    // A name of our own making: it cannot be a parameter of this statement.
+    for (const name of past) await this.#inTurn((queryable) => queryable.query(`drop table if exists trunkline.${nameOf(dayOf(name))}`))
+    return { opened: wanted.length, dropped: past.length, pruned: await this.#prune(keepMs) }
+  }
+
+  async #prune(keepMs: number): Promise<number> {
+    let pruned = 0
+    while (pruned < PRUNED_MAX) {
+      const { rowCount } = await this.#database.outside.query(pruneSql, [keepMs, PRUNED_AT_ONCE])
+      pruned += rowCount
+      if (rowCount < PRUNED_AT_ONCE) break
+    }
+    return pruned
+  }
+
+  /** @returns `undefined` when another process is at it */
+  #inTurn<Result>(work: (queryable: Queryable) => Promise<Result>): Promise<Result | undefined> {
+    return this.#database.transaction(async (tx) => {
+      const queryable = this.#database.queryable(tx)
+      // Whoever claims must not wait long for a partition to come or go; the next round tries again.
+      const { rows } = await queryable.query(turnSql)
+      return rows[0]?.['mine'] === true ? await work(queryable) : undefined
+    })
+  }
+}
+
+function nameOf(day: number): string {
+  return `inbox_${new Date(day * HOURS_A_DAY * HOUR_MS).toISOString().slice(0, 10).replaceAll('-', '')}`
+}
+
+function dayOf(name: string): number {
+  const [, year, month, date] = /^inbox_(\d{4})(\d\d)(\d\d)$/.exec(name) ?? []
+  return Math.floor(Date.UTC(Number(year), Number(month) - 1, Number(date)) / (HOURS_A_DAY * HOUR_MS))
+}
+
+const turnSql = `
+  select set_config('lock_timeout', '500ms', true),
+         pg_try_advisory_xact_lock(hashtextextended('trunkline.inbox', 0)) as mine`
+
+const daysSql = `
+  select floor(extract(epoch from trunkline.now()) / 86400)::int as today,
+         floor((extract(epoch from trunkline.now()) - $1::float8 / 1000) / 86400)::int as oldest,
+         (select coalesce(array_agg(relname::text), '{}')
+            from pg_inherits join pg_class on pg_class.oid = inhrelid
+           where inhparent = 'trunkline.inbox'::regclass and relname ~ '^inbox_[0-9]{8}$') as known`
+
+const openSql = 'select trunkline.open_inbox($1, $2, $3)'
+
+const pruneSql = `
+  delete from trunkline.inbox_rest
+   where ctid = any (array (
+           select ctid from trunkline.inbox_rest
+            where handled_at < trunkline.now() - $1::float8 * interval '1 millisecond'
+            order by handled_at
+            limit $2))`

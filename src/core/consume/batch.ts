@@ -4,10 +4,14 @@ import type { BatchRecord } from './lanes.ts'
 import { keysIn } from './lanes.ts'
 import type { ParkedMessage } from './parking-store.ts'
 import { type BatchFacts, type BatchPlan, passedOver, planBatch } from './plan.ts'
-import { reactionTo } from './retry.ts'
+import { isCharged, reactionTo } from './retry.ts'
 import { runMessages } from './run-messages.ts'
+import { type ClaimedBatch, runInSegments } from './segments.ts'
 import { type Kept, nameOf, subjectOf } from './set-aside.ts'
 import type { Trial } from './trial.ts'
+
+/** Names that were passed over and told of; more of them are a fault of another kind. */
+const NAMES_TOLD_MAX = 1_000
 
 /**
  * One effect transaction for a batch of one partition:
@@ -31,9 +35,10 @@ export async function applyBatch<Tx extends object>(
     diagnostics.emit('batch.began', about)
     const facts = await claim(parts, tx, held, records, trial, to)
     diagnostics.emit('batch.claimed', about)
-    const plan = planBatch(held, records, facts)
-    await setAside(parts, tx, held, plan, trial)
-    await runMessages(parts, tx, held, plan.run, trial)
+    const planned = planBatch(held, records, facts)
+    await setAside(parts, tx, planned.kept, trial)
+    await tellOfNames(parts, tx, held, planned)
+    const plan = await run(parts, tx, held, { records, facts, plan: planned }, trial)
     diagnostics.emit('batch.committing', about)
     return { tx, plan }
   }
@@ -62,19 +67,22 @@ async function claim<Tx extends object>(
   const fence =
     trial.mode === 'batch' ? parts.positions.advance(tx, held, held.epoch, held.next, to) : parts.positions.holds(tx, held, held.epoch)
   const unhandled = new Set(records.flatMap(({ routed }) => (routed.kind === 'unhandled' ? [routed.name] : [])))
-  const [, elsewhere] = await allDone([fence, unhandled.size === 0 ? none : parts.parking.handledByGroup(tx, held.group, [...unhandled])])
+  const elsewhere =
+    unhandled.size === 0 ? nobody : (await allDone([fence, parts.parking.handledByGroup(tx, held.group, [...unhandled])]))[1]
   // What is passed over is not settled: a later build may still want it.
-  const ids = records.flatMap(({ routed }) => (routed.kind === 'unhandled' && !elsewhere.has(routed.name) ? [] : [routed.inboxId]))
+  const claims = records.flatMap(({ routed }) =>
+    routed.kind === 'unhandled' && !elsewhere.has(routed.name) ? [] : [{ id: routed.inboxId, slot: routed.slot }],
+  )
   const [holds, fresh, parked] = await allDone([
     fence,
-    parts.inbox.claim(tx, held.group, ids),
+    parts.inbox.claim(tx, held.group, claims),
     parts.parking.lockParked(tx, held, keysIn(records)),
   ])
   if (!holds) throw positionFenced(held)
   return { fresh, parked, elsewhere, failed: trial.failed }
 }
 
-const none: Promise<ReadonlySet<string>> = Promise.resolve(new Set<string>())
+const nobody: ReadonlySet<string> = new Set()
 
 /** Like `Promise.all`, but no statement is left running when another failed. */
 async function allDone<Answers extends readonly Promise<unknown>[]>(
@@ -84,36 +92,46 @@ async function allDone<Answers extends readonly Promise<unknown>[]>(
   return Promise.all(asked)
 }
 
-/** Before the first handler: whatever locks a parked key comes before whatever locks the user's rows. */
-async function setAside<Tx extends object>(
-  parts: EffectParts<Tx>,
-  tx: Tx,
-  held: HeldPartition,
-  plan: BatchPlan<Tx>,
-  trial: Trial<Tx>,
-): Promise<void> {
-  const incidents = plan.kept.flatMap(({ incident }) => incident ?? [])
-  const names = new Set(plan.passedOver.flatMap(({ routed }) => (routed.kind === 'unhandled' ? [routed.name] : [])))
-  const first = [...names].filter((name) => !held.passedOver.has(name) && held.passedOver.size < 1_000)
-  if (plan.kept.length === 0 && first.length === 0) return
+/** Before the first handler: whatever locks a parked key comes before whatever locks the user's rows. See `segments.ts`. */
+async function setAside<Tx extends object>(parts: EffectParts<Tx>, tx: Tx, kept: readonly Kept<Tx>[], trial: Trial<Tx>): Promise<void> {
+  if (kept.length === 0) return
+  const incidents = trial.form.whole ? kept.flatMap(({ incident }) => incident ?? []) : []
   try {
     await allDone([
       parts.parking.park(
         tx,
-        plan.kept.map(({ message }) => trial.form.of(message)),
+        kept.map(({ message }) => trial.form.of(message)),
       ),
-      ...(trial.form.whole ? incidents.map((incident) => parts.incidents.recordIn(tx, incident)) : []),
-      ...first.map((name) => parts.incidents.recordIn(tx, passedOver(held, name))),
+      ...incidents.map((incident) => parts.incidents.recordIn(tx, incident)),
     ])
   } catch (error) {
     // Neither the infrastructure nor another transaction: the same data would be refused again.
-    trial.refused = ['failed', 'permanent'].includes(reactionTo(error, true))
+    trial.refused = isCharged(reactionTo(error, true))
     throw error
   }
 }
 
 function runsAtOnce({ state, attempts, delayMs }: ParkedMessage): boolean {
   return state === 'waiting' && attempts > 0 && delayMs === 0
+}
+
+/** The first time that a name is passed over, people hear of it. */
+async function tellOfNames<Tx extends object>(parts: EffectParts<Tx>, tx: Tx, held: HeldPartition, plan: BatchPlan<Tx>): Promise<void> {
+  const names = new Set(plan.passedOver.flatMap(({ routed }) => (routed.kind === 'unhandled' ? [routed.name] : [])))
+  const first = [...names].filter((name) => !held.passedOver.has(name) && held.passedOver.size < NAMES_TOLD_MAX)
+  for (const name of first) await parts.incidents.recordIn(tx, passedOver(held, name))
+}
+
+async function run<Tx extends object>(
+  parts: EffectParts<Tx>,
+  tx: Tx,
+  held: HeldPartition,
+  claimed: ClaimedBatch<Tx>,
+  trial: Trial<Tx>,
+): Promise<BatchPlan<Tx>> {
+  if (trial.cautious) return await runInSegments(parts, tx, held, claimed, trial, (kept) => setAside(parts, tx, kept, trial))
+  await runMessages(parts, tx, held, claimed.plan.run, trial)
+  return claimed.plan
 }
 
 /** What became of each record, when it is known to be committed. */

@@ -106,7 +106,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     const { group, start } = this.#options
     const place = { group, topic: partition.topic, partition: partition.partition }
     const { epoch, nextOffset } = await takePartition(this.#parts, place, range, { ...start, told: this.#toldGaps })
-    this.#held.set(nameOf(partition), { ...place, epoch, next: nextOffset, passedOver: this.#passedOver })
+    this.#held.set(nameOf(partition), { ...place, epoch, next: nextOffset, caution: 0, passedOver: this.#passedOver })
     return nextOffset
   }
 
@@ -171,9 +171,9 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     const { batch, mode } = sameMode(await this.#route(held, due, signal))
     if (batch.length === 0) return
     const begun = clock.monotonic()
-    const reruns =
+    const settled =
       mode === 'batch' ? await settleBatch(this.#parts, held, batch, mode, signal) : await settleEach(this.#parts, held, batch, signal)
-    size.settled(batch.length, clock.monotonic() - begun, reruns)
+    size.settled(settled.messages, clock.monotonic() - begun, settled)
   }
 
   /**

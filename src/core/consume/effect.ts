@@ -25,6 +25,8 @@ export interface EffectParts<Tx extends object> extends PipelineParts<Tx> {
 export interface HeldPartition extends GroupPartition {
   readonly epoch: bigint
   next: bigint
+  /** Batches that are still run with caution, because a handler failed lately. */
+  caution: number
   /** Names that were passed over and told of; shared by the partitions of a consumer. */
   readonly passedOver: Set<string>
 }

@@ -1,7 +1,7 @@
 import { type HeldPartition, positionFenced } from './effect.ts'
 import type { BatchRecord } from './lanes.ts'
 import type { PositionStore } from './position-store.ts'
-import { type SettleParts, settleBatch } from './settle.ts'
+import { type Settled, type SettleParts, settleBatch } from './settle.ts'
 
 /**
  * Settles each record in a transaction of its own, lanes side by side.
@@ -9,7 +9,7 @@ import { type SettleParts, settleBatch } from './settle.ts'
  * No transaction locks the position; it follows behind, up to the first record that is not settled. A record that was
  * settled behind it is known by its claim when it is read again.
  *
- * @returns how often a message had to be run again
+ * @returns how it went
  * @throws as {@link settleBatch}; by then nothing of it runs any more
  */
 export async function settleEach<Tx extends object>(
@@ -17,7 +17,7 @@ export async function settleEach<Tx extends object>(
   held: HeldPartition,
   records: readonly BatchRecord<Tx>[],
   signal: AbortSignal,
-): Promise<number> {
+): Promise<Settled> {
   let reruns = 0
   const watermark = new Watermark(parts.positions, held, records)
   const stopped = new AbortController()
@@ -26,7 +26,7 @@ export async function settleEach<Tx extends object>(
     try {
       for (const each of lane) {
         if (either.aborted) return
-        reruns += await settleBatch(parts, held, [each], 'message', either)
+        reruns += (await settleBatch(parts, held, [each], 'message', either)).reruns
         watermark.settled(each)
       }
     } catch (error) {
@@ -40,7 +40,7 @@ export async function settleEach<Tx extends object>(
   // The lane that stopped the others tells why.
   if (stopped.signal.aborted) throw stopped.signal.reason
   await watermark.reached()
-  return reruns
+  return { messages: records.length, reruns, halved: false }
 }
 
 /** Moves the position to the lowest record that is not settled, one move at a time. */

@@ -25,6 +25,11 @@ export function reactionTo(error: unknown, handlerRan: boolean): Reaction {
   return isPermanent(error) ? 'permanent' : 'failed'
 }
 
+/** Whether it costs the message an attempt. */
+export function isCharged(reaction: Reaction): boolean {
+  return reaction === 'failed' || reaction === 'permanent'
+}
+
 /** By name as well: a second copy of the package has classes of its own. */
 function isConflict(error: unknown): boolean {
   return isInstance(error, ConflictError) || (isTrunklineError(error) && error.name === 'ConflictError')

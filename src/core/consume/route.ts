@@ -14,19 +14,26 @@ import { framingOf, refuseSchemaHeader, schemaIdIn } from '../envelope/framing.t
 import { fromHeaders } from '../envelope/headers.ts'
 import { printable } from '../envelope/rules.ts'
 import { isJsonType } from '../envelope/structured.ts'
+import { NO_SLOT, slotOf } from '../inbox/slot.ts'
 import { bareEnvelope, isBare, placeName } from './foreign-record.ts'
 import type { Subscription } from './subscription.ts'
 
+/** By what a group remembers a record, and in which hour of the inbox. */
+interface Remembered {
+  readonly inboxId: string
+  readonly slot: number
+}
+
 /** What a record turned out to be. */
 export type Routed<Tx> =
-  | { readonly kind: 'message'; readonly inboxId: string; readonly message: Message; readonly subscription: Subscription<Tx> }
+  | (Remembered & { readonly kind: 'message'; readonly message: Message; readonly subscription: Subscription<Tx> })
   /** Nobody here handles the type; perhaps another build of the group does. */
-  | { readonly kind: 'unhandled'; readonly inboxId: string; readonly name: string; readonly envelope: Envelope }
+  | (Remembered & { readonly kind: 'unhandled'; readonly name: string; readonly envelope: Envelope })
   /** No more can be said before the registry was asked for this schema. */
   | { readonly kind: 'schema needed'; readonly schemaId: number }
   /** The type is handled, but the schema it was written with is not known here. */
-  | { readonly kind: 'unknown schema'; readonly inboxId: string; readonly type: string; readonly id: string; readonly reason: string }
-  | { readonly kind: 'unreadable'; readonly inboxId: string; readonly type: string; readonly code: string; readonly reason: string }
+  | (Remembered & { readonly kind: 'unknown schema'; readonly type: string; readonly id: string; readonly reason: string })
+  | (Remembered & { readonly kind: 'unreadable'; readonly type: string; readonly code: string; readonly reason: string })
 
 /** What is looked into to find out. */
 export interface Router<Tx> {
@@ -42,22 +49,22 @@ export interface Router<Tx> {
  */
 export function routeRecord<Tx>(record: ConsumedRecord, place: TopicPartition, router: Router<Tx>): Routed<Tx> {
   if (record.unreadable !== undefined)
-    return { kind: 'unreadable', inboxId: recordId(place, record.offset), type: 'unknown', ...record.unreadable }
+    return { kind: 'unreadable', ...byPlace(place, record.offset), type: 'unknown', ...record.unreadable }
   let envelope: Envelope | undefined
   try {
     refuseHeaderFlood(record)
     refuseSchemaHeader(record.headers)
     if (router.writerSchemas === undefined || !isBare(record)) envelope = fromHeaders(record.headers, record.value, record.timestampMs)
   } catch (error) {
-    return unreadable(recordId(place, record.offset), 'unknown', error)
+    return unreadable(byPlace(place, record.offset), 'unknown', error)
   }
-  const id = envelope === undefined ? recordId(place, record.offset) : inboxId(envelope.source, envelope.id)
+  const known = envelope === undefined ? byPlace(place, record.offset) : byId(envelope)
   const type = envelope?.type ?? 'unknown'
   try {
-    return routeValue(record, place, router, envelope, id)
+    return routeValue(record, place, router, envelope, known)
   } catch (error) {
-    if (!isTrunklineError(error, 'SCHEMA_UNKNOWN')) return unreadable(id, type, error)
-    return { kind: 'unknown schema', inboxId: id, type, id: envelope?.id ?? placeName(place, record.offset), reason: error.message }
+    if (!isTrunklineError(error, 'SCHEMA_UNKNOWN')) return unreadable(known, type, error)
+    return { kind: 'unknown schema', ...known, type, id: envelope?.id ?? placeName(place, record.offset), reason: error.message }
   }
 }
 
@@ -79,12 +86,12 @@ function routeValue<Tx>(
   place: TopicPartition,
   { subscriptions, writerSchemas }: Router<Tx>,
   said: Envelope | undefined,
-  id: string,
+  known: Remembered,
 ): Routed<Tx> {
   const named = said === undefined ? undefined : versionedName(said.type)
   // Nobody asks a registry for what nobody handles.
   if (said !== undefined && named !== undefined && !subscriptions.has(named.name))
-    return { kind: 'unhandled', inboxId: id, name: named.name, envelope: said }
+    return { kind: 'unhandled', ...known, name: named.name, envelope: said }
 
   const schemaId = writerSchemas === undefined ? undefined : schemaIdIn(said === undefined ? record.value : said.data)
   const writer = schemaId === undefined ? undefined : writerSchemas?.get(schemaId)
@@ -94,10 +101,10 @@ function routeValue<Tx>(
   const name = named?.name ?? writer?.name
   if (envelope === undefined || name === undefined) throw typeInvalid(envelope?.type ?? 'unknown')
   const subscription = subscriptions.get(name)
-  if (subscription === undefined) return { kind: 'unhandled', inboxId: id, name, envelope }
+  if (subscription === undefined) return { kind: 'unhandled', ...known, name, envelope }
   const { definition } = subscription.contract
   const version = named?.version ?? (writer === undefined ? definition.version : writtenVersion(definition, writer).version)
-  return { kind: 'message', inboxId: id, subscription, message: decode(envelope, record, definition, { name, version, writer }) }
+  return { kind: 'message', ...known, subscription, message: decode(envelope, record, definition, { name, version, writer }) }
 }
 
 interface Written {
@@ -131,9 +138,9 @@ function isJson({ datacontenttype }: Envelope, data: Buffer): boolean {
   return datacontenttype !== 'application/avro' && framingOf(data) === 'unknown' && isJsonType(datacontenttype)
 }
 
-function unreadable<Tx>(id: string, type: string, error: unknown): Routed<Tx> {
+function unreadable<Tx>(known: Remembered, type: string, error: unknown): Routed<Tx> {
   const code = isTrunklineError(error) ? error.code : 'UNREADABLE'
-  return { kind: 'unreadable', inboxId: id, type, code, reason: messageOf(error) }
+  return { kind: 'unreadable', ...known, type, code, reason: messageOf(error) }
 }
 
 /** Kafka has no limit; a record beyond ours is nobody's message. */
@@ -146,9 +153,13 @@ function refuseHeaderFlood({ headers }: ConsumedRecord): void {
   )
 }
 
+function byId({ source, id }: Envelope): Remembered {
+  return { inboxId: inboxId(source, id), slot: slotOf(id) }
+}
+
 /** A record that says nothing about itself is known by where it stands. */
-function recordId(place: TopicPartition, offset: bigint): string {
-  return nameId(`record/${placeName(place, offset)}`)
+function byPlace(place: TopicPartition, offset: bigint): Remembered {
+  return { inboxId: nameId(`record/${placeName(place, offset)}`), slot: NO_SLOT }
 }
 
 /** @returns `undefined` where the type does not end in a version: a foreign producer's own */

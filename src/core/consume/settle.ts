@@ -7,13 +7,15 @@ import { type EffectParts, type HeldPartition, placeOf } from './effect.ts'
 import { keptForms } from './kept-form.ts'
 import { type BatchRecord, isMessage, type MessageRecord } from './lanes.ts'
 import { fateAfter } from './policies/fate.ts'
-import { type Reaction, reactionTo } from './retry.ts'
+import { isCharged, type Reaction, reactionTo } from './retry.ts'
 import type { Failure } from './set-aside.ts'
 import { newTrial, type Thrown, type Trial } from './trial.ts'
 
 /** Reruns after a conflict before a batch is halved, and before a message alone has failed. */
 const BATCH_CONFLICTS_MAX = 5
 const CONFLICTS_MAX = 20
+/** Batches after a failure that run in segments: handlers that fail come in bursts. */
+const CAUTION = 50
 
 export interface SettleParts<Tx extends object> extends EffectParts<Tx> {
   readonly clock: Clock
@@ -25,7 +27,7 @@ export interface SettleParts<Tx extends object> extends EffectParts<Tx> {
  * The batch is tried whole. When a handler throws, its lane is set aside and the rest runs again; what failed and is
  * nobody's (an error at COMMIT) is found by halving. So a bad message costs its neighbours a rerun, never their effect.
  *
- * @returns how often something had to be run again; the records from `held.next` on are still to be settled
+ * @returns how it went; the records from `held.next` on are still to be settled
  * @throws ConflictError `POSITION_FENCED` nothing was changed
  * @throws TransientError the infrastructure failed, not a message; nothing was changed and no attempt is spent
  */
@@ -35,13 +37,15 @@ export async function settleBatch<Tx extends object>(
   records: readonly BatchRecord<Tx>[],
   mode: Trial<Tx>['mode'],
   signal: AbortSignal,
-): Promise<number> {
+): Promise<Settled> {
   const tries = new Tries(records, mode, signal)
+  const charging = (of: MessageRecord<Tx>, error: unknown): void => charge(parts, held, tries, of, error)
   while (true) {
-    const trial = tries.next()
+    const trial = tries.next(held, charging)
     try {
       await applyBatch(parts, held, tries.batch, trial)
-      return tries.reruns
+      if (held.caution > 0) held.caution--
+      return tries.settled
     } catch (error) {
       const next = tries.after(error, trial)
       parts.diagnostics.emit('batch.failed', { ...placeOf(held), messages: tries.batch.length, reason: errorName(error), next })
@@ -55,7 +59,7 @@ export async function settleBatch<Tx extends object>(
           tries.halve()
           break
         case 'charge':
-          for (const { of, error: cause } of tries.charged(error, trial)) charge(parts, held, tries, of, cause)
+          for (const { of, error: cause } of tries.charged(error, trial)) charging(of, cause)
           tries.cutAfter(trial)
           break
         case 'again':
@@ -63,6 +67,13 @@ export async function settleBatch<Tx extends object>(
       }
     }
   }
+}
+
+export interface Settled {
+  readonly messages: number
+  /** How often something had to be run again. */
+  readonly reruns: number
+  readonly halved: boolean
 }
 
 /** A failed message is parked with its lane: it runs again from there, at once or later, while other keys flow. */
@@ -75,6 +86,7 @@ function charge<Tx extends object>(
 ): void {
   const { message, subscription } = of.routed
   const { type, id } = message
+  if (!subscription.policy.interleaves) held.caution = CAUTION
   parts.diagnostics.emit('delivery.failed', { group: held.group, type, id, attempt: 1, reason: errorName(error) })
   tries.setAside(of, { attempts: 1, reason: reasonOf(error, message.name), fate: fateAfter(subscription.policy, 1, error) })
 }
@@ -90,6 +102,7 @@ class Tries<Tx> {
   #interleaves = true
   #form = 0
   #begun = 0
+  #halved = false
   conflicts = 0
 
   constructor(records: readonly BatchRecord<Tx>[], mode: Trial<Tx>['mode'], signal: AbortSignal) {
@@ -102,13 +115,20 @@ class Tries<Tx> {
     return this.#batch
   }
 
-  get reruns(): number {
-    return this.#begun - 1
+  get settled(): Settled {
+    return { messages: this.#batch.length, reruns: this.#begun - 1, halved: this.#halved }
   }
 
-  next(): Trial<Tx> {
+  next(held: HeldPartition, charge: Trial<Tx>['charge']): Trial<Tx> {
     this.#begun++
-    const plan = { mode: this.#mode, interleaves: this.#interleaves, failed: this.#failed, signal: this.#signal }
+    const plan = {
+      mode: this.#mode,
+      interleaves: this.#interleaves,
+      cautious: held.caution > 0 && !this.#alone,
+      failed: this.#failed,
+      signal: this.#signal,
+      charge,
+    }
     return newTrial(plan, keptForms[this.#form])
   }
 
@@ -143,6 +163,7 @@ class Tries<Tx> {
 
   halve(): void {
     this.conflicts = 0
+    this.#halved = true
     this.#batch = this.#batch.slice(0, Math.ceil(this.#batch.length / 2))
   }
 
@@ -174,10 +195,6 @@ class Tries<Tx> {
     this.#form++
     return this.#form < keptForms.length ? 'again' : 'give up'
   }
-}
-
-function isCharged(reaction: Reaction): boolean {
-  return reaction === 'failed' || reaction === 'permanent'
 }
 
 /** Beside a savepoint of one handler, the statements of another are refused: that is nobody's failure. */

@@ -15,10 +15,14 @@ export interface Trial<Tx> {
   readonly mode: 'batch' | 'message'
   /** Whether handlers may run side by side where their subscription allows it. */
   readonly interleaves: boolean
+  /** Whether to run in segments, each behind a savepoint: the partition had failures lately. */
+  readonly cautious: boolean
   readonly form: KeptForm
   /** Messages that are to be set aside. */
   readonly failed: ReadonlyMap<BatchRecord<Tx>, Failure>
   readonly signal: AbortSignal
+  /** Records a handler's failure: afterwards its message is to be set aside. */
+  readonly charge: (of: MessageRecord<Tx>, error: unknown) => void
 
   /** What handlers threw, in the order in which they did. */
   readonly threw: Thrown<Tx>[]
@@ -32,6 +36,9 @@ export interface Trial<Tx> {
   refused: boolean
 }
 
-export function newTrial<Tx>(plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'failed' | 'signal'>, form = keptForms[0]): Trial<Tx> {
+export function newTrial<Tx>(
+  plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'cautious' | 'failed' | 'signal' | 'charge'>,
+  form = keptForms[0],
+): Trial<Tx> {
   return { ...plan, form, threw: [], txs: [], interleaved: false, handlerRan: false, refused: false }
 }

@@ -105,6 +105,9 @@ export interface Database<Tx> {
    */
   part?(tx: Tx): TransactionPart<Tx>
 
+  /** As {@link Transaction.savepoint}, with everything that parts do inside. Present where `part` is. */
+  savepoint?<Result>(tx: Tx, work: () => Promise<Result>): Promise<Result>
+
   /** Whether it is a transaction that may be published in: of this database, open or ended, or a caller's own. */
   owns(tx: unknown): boolean
 

@@ -1,3 +1,10 @@
+/** The id of a message for a group, and where it is kept. */
+export interface InboxClaim {
+  readonly id: string
+  /** The hour of the message's own time, in hours since 1970; 0 for one that has none. See `slotOf`. */
+  readonly slot: number
+}
+
 /** The ids that a group has settled: applied, parked, dead or discarded. */
 export interface InboxStore<Tx> {
   /**
@@ -5,5 +12,24 @@ export interface InboxStore<Tx> {
    *
    * @returns those that are new; an id that is missing from the answer is settled and must be skipped
    */
-  claim(tx: Tx, group: string, ids: readonly string[]): Promise<ReadonlySet<string>>
+  claim(tx: Tx, group: string, claims: readonly InboxClaim[]): Promise<ReadonlySet<string>>
+}
+
+/** What keeps the inbox from growing without end. */
+export interface InboxUpkeep {
+  /**
+   * Makes room for the hours around now, and forgets what is older than `keepMs`: hours by the messages' own time,
+   * what has no such time, or one far from now, by when it was handled.
+   *
+   * @returns what was done; `undefined` when another process is at it
+   * @throws TransientError the database is unreachable, or somebody is in the way; what was done before stays
+   */
+  tend(keepMs: number): Promise<InboxTended | undefined>
+}
+
+export interface InboxTended {
+  readonly opened: number
+  readonly dropped: number
+  /** Rows that were forgotten one by one. */
+  readonly pruned: number
 }

@@ -52,7 +52,7 @@ interface Prepared {
 
 /** What a transaction of ours will append just before COMMIT. */
 interface OpenBuffer {
-  rows: Prepared[]
+  readonly rows: Prepared[]
   cause: Cause | undefined
   /** Of the pieces of its work, in the order in which they began. */
   readonly parts: OpenBuffer[]
@@ -174,12 +174,14 @@ export class Publisher<Tx extends object> {
     return appended.then(() => undefined)
   }
 
-  /** A savepoint that rolls back takes with it what was published inside. */
+  /** A savepoint that rolls back takes with it what was published inside, and the pieces of work that began there. */
   #mark(tx: Tx): () => void {
-    const length = this.#buffers.get(tx)?.rows.length ?? 0
+    const buffer = this.#buffers.get(tx)
+    const rows = buffer?.rows.length ?? 0
+    const parts = buffer?.parts.length ?? 0
     return () => {
-      const buffer = this.#buffers.get(tx)
-      if (buffer !== undefined) buffer.rows = buffer.rows.slice(0, length)
+      buffer?.rows.splice(rows)
+      buffer?.parts.splice(parts)
     }
   }
 

@@ -7,6 +7,8 @@ import { ConsumeBench } from './consume-bench.ts'
 
 const Counted = countedOn('t')
 
+const Out = countedOn('out', 'test.Other')
+
 /** Publishes to the keys first, so that one batch holds them all, and then consumes. */
 async function batchOf(
   keys: readonly (string | readonly [string, string])[],
@@ -14,11 +16,13 @@ async function batchOf(
   options: SubscriptionOptions = {},
 ) {
   const bench = await ConsumeBench.open()
+  await bench.log.driver().admin.createTopics([{ name: 'out', partitions: 1, replicationFactor: 1 }])
   await bench.publishAll(keys)
   const { backbone, witness } = bench.backbone()
   backbone.subscribe(Counted, handler, options)
   await backbone.start({ run: ['consume'] })
   await bench.settled()
+  await bench.relayed()
   return { bench, witness }
 }
 
@@ -58,6 +62,30 @@ describe('a batch', () => {
     expect(await bench.parked()).toMatchObject([{ state: 'dead', attempts: 1 }, { state: 'waiting' }])
     expect(witness.count('delivery.failed')).toBe(1)
     expect(await bench.violations()).toEqual([])
+  })
+
+  test('goes on in one transaction after a failure, whatever fails in it next', async () => {
+    const poison: readonly string[] = ['k20', 'k41', 'k55']
+    const keys = Array.from({ length: 60 }, (_, index) => (poison.includes(`k${index}`) ? ([`k${index}`, 'poison'] as const) : `k${index}`))
+    const insertsFirst: Handler<CountedContract, Transaction> = async ({ data }, { tx, publish }) => {
+      publish(Out({ key: data.key, version: 1 }))
+      await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
+      if (data.note === 'poison') throw new Error('no')
+    }
+    const { bench, witness } = await batchOf([...keys, 'k41', 'k1', 'k55'], insertsFirst, { retry: { inline: 0, delays: [] } })
+
+    const effects = await bench.effects()
+    expect(effects).toEqual([...keys.flatMap((key) => (typeof key === 'string' ? [`${key}1`] : [])), 'k12'])
+    expect(await bench.parked()).toMatchObject([
+      { state: 'dead', attempts: 1 },
+      { state: 'dead', attempts: 1 },
+      { state: 'waiting' },
+      { state: 'dead', attempts: 1 },
+      { state: 'waiting' },
+    ])
+    // Only the first failure cost a transaction; what the failed handlers published went with them.
+    expect(witness.count('batch.failed')).toBe(1)
+    expect((await bench.headersOf('out')).map((headers) => headers['ce_subject'])).toEqual(effects.map((name) => name.slice(0, -1)))
   })
 
   test('finds the message whose COMMIT fails by halving, and charges no other', async () => {
@@ -144,7 +172,6 @@ describe('a batch', () => {
   test('gives what is published the cause of its own message, however it is published', async () => {
     const bench = await ConsumeBench.open()
     await bench.log.driver().admin.createTopics([{ name: 'out', partitions: 1, replicationFactor: 1 }])
-    const Out = countedOn('out', 'test.Other')
     await bench.publishAll(['a', 'b', 'c'])
     const { backbone } = bench.backbone()
     const causes: string[] = []

@@ -101,9 +101,9 @@ test('an id is claimed before a parked key is locked, whatever becomes of the re
   const order: string[] = []
   const assembly = bench.assembly({
     inbox: (real) => ({
-      claim: (tx, group, ids) => {
-        if (ids.length > 0) order.push('inbox')
-        return real.claim(tx, group, ids)
+      claim: (tx, group, claims) => {
+        if (claims.length > 0) order.push('inbox')
+        return real.claim(tx, group, claims)
       },
     }),
     parking: (real) => ({

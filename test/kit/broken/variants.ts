@@ -4,6 +4,7 @@ import { cursorBySequence } from './cursor-by-sequence.ts'
 import { markBeforeProduce } from './mark-before-produce.ts'
 import { noFence } from './no-fence.ts'
 import { noInboxKey } from './no-inbox-key.ts'
+import { slotByClock } from './slot-by-clock.ts'
 
 /**
  * Backbones with one rule missing each.
@@ -15,6 +16,7 @@ export const variants = {
   'cursor-by-sequence': { outboxes: cursorBySequence },
   'commit-before-effect': { positions: commitBeforeEffect },
   'no-inbox-key': { inbox: noInboxKey },
+  'slot-by-clock': { inbox: slotByClock },
   'no-fence': { positions: noFence },
 } as const satisfies Record<string, Replacements>
 

@@ -1,0 +1,83 @@
+import { isTrunklineError } from '../../foundation/errors.ts'
+import type { EffectParts, HeldPartition } from './effect.ts'
+import type { BatchRecord, MessageRecord } from './lanes.ts'
+import { type BatchFacts, type BatchPlan, planBatch } from './plan.ts'
+import { isCharged, reactionTo } from './retry.ts'
+import { runMessages } from './run-messages.ts'
+import type { Kept } from './set-aside.ts'
+import type { Thrown, Trial } from './trial.ts'
+
+/** One message of a hundred fails: three of four segments have none, and one that has runs a dozen handlers again. */
+const SEGMENT = 25
+
+/** A batch that is claimed, and what was decided about it. */
+export interface ClaimedBatch<Tx> {
+  readonly records: readonly BatchRecord<Tx>[]
+  readonly facts: BatchFacts<Tx>
+  readonly plan: BatchPlan<Tx>
+}
+
+/**
+ * Runs the handlers of a batch in segments, each behind a savepoint. A message that throws costs its segment a rerun,
+ * not the batch its transaction.
+ *
+ * What threw is set aside at once, behind effects of the segments before it. That locks parked keys after the user's
+ * rows, against the global order, and still cannot deadlock: the key was not parked when the batch looked, and only
+ * whoever holds the partition parks keys of it, so nobody holds the row that is waited for while waiting for us.
+ *
+ * @param keep sets aside; each record once
+ * @returns what became of the batch in the end
+ * @throws what is not one handler's failure, or leaves the transaction unusable: the batch must be rolled back
+ */
+export async function runInSegments<Tx extends object>(
+  parts: EffectParts<Tx>,
+  tx: Tx,
+  held: HeldPartition,
+  { records, facts, plan }: ClaimedBatch<Tx>,
+  trial: Trial<Tx>,
+  keep: (kept: readonly Kept<Tx>[]) => Promise<void>,
+): Promise<BatchPlan<Tx>> {
+  let current = plan
+  const keptBefore = new Set(plan.kept.map(({ of }) => of))
+  for (let at = 0; at < current.run.length; ) {
+    const segment = current.run.slice(at, at + SEGMENT)
+    const threw = await trySegment(parts, tx, held, segment, trial)
+    if (threw.length === 0) {
+      at += segment.length
+      continue
+    }
+    for (const { of, error } of threw) trial.charge(of, error)
+    current = planBatch(held, records, { ...facts, failed: trial.failed })
+    const more = current.kept.filter(({ of }) => !keptBefore.has(of))
+    await keep(more)
+    for (const { of } of more) keptBefore.add(of)
+  }
+  return current
+}
+
+/** @returns what was thrown and is undone; nothing where the segment ran */
+async function trySegment<Tx extends object>(
+  parts: EffectParts<Tx>,
+  tx: Tx,
+  held: HeldPartition,
+  segment: readonly MessageRecord<Tx>[],
+  trial: Trial<Tx>,
+): Promise<readonly Thrown<Tx>[]> {
+  const txs = trial.txs.length
+  const work = (): Promise<void> => runMessages(parts, tx, held, segment, trial)
+  try {
+    await (parts.database.savepoint?.(tx, work) ?? work())
+    return []
+  } catch (error) {
+    const undone = trial.threw.length > 0 && isCharged(reactionTo(error, true)) && trial.threw.every(leavesTransaction)
+    if (!undone || trial.signal.aborted || parts.database.savepoint === undefined) throw error
+    trial.txs.splice(txs)
+    return trial.threw.splice(0)
+  }
+}
+
+/** A handler that still runs could use the transaction, and work beside a savepoint has lost it for good. */
+function leavesTransaction<Tx>({ error, spoiled }: Thrown<Tx>): boolean {
+  const unusable = ['HANDLER_TIMEOUT', 'SAVEPOINT_OPEN', 'SAVEPOINT_ENDED'].some((code) => isTrunklineError(error, code))
+  return !unusable && !spoiled && isCharged(reactionTo(error, true))
+}

@@ -1,0 +1,117 @@
+import { randomUUID } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { PostgresInboxStore, PostgresInboxUpkeep } from '../../../src/adapters/postgres/inbox-store.ts'
+import type { InboxClaim } from '../../../src/core/inbox/inbox-store.ts'
+import { createTestDatabase } from '../../kit/database.ts'
+import { openDatabase } from './open-database.ts'
+
+const KEEP_MS = 14 * 86_400_000
+
+/** A database whose clock a test can move. */
+async function inboxes() {
+  const { url } = await createTestDatabase()
+  const at = async (shift: string) => {
+    const option = encodeURIComponent(`-c trunkline.shift=${shift.replaceAll(' ', '\\ ')}`)
+    const { database } = await openDatabase({ url: `${url}?options=${option}` })
+    const inbox = new PostgresInboxStore(database)
+    const upkeep = new PostgresInboxUpkeep(database)
+    const isNew = async (claim: InboxClaim): Promise<boolean> =>
+      await database.transaction(async (tx) => (await inbox.claim(tx, 'g', [claim])).has(claim.id))
+    const partitionOf = async ({ id }: InboxClaim): Promise<unknown> =>
+      (
+        await database.outside.query(
+          'select relname as name from trunkline.inbox as kept join pg_class on pg_class.oid = kept.tableoid where id = $1',
+          [id],
+        )
+      ).rows[0]?.['name']
+    return { database, inbox, upkeep, isNew, partitionOf }
+  }
+  return { at, now: await at('0 hours') }
+}
+
+function claimAt(ms: number): InboxClaim {
+  return { id: randomUUID(), slot: Math.floor(ms / 3_600_000) }
+}
+
+test('an id is new once for each group', async () => {
+  const { now } = await inboxes()
+  const claim = claimAt(Date.now())
+
+  const first = await now.isNew(claim)
+  const again = await now.isNew(claim)
+  const other = await now.database.transaction((tx) => now.inbox.claim(tx, 'other', [claim]))
+
+  expect([first, again, other.has(claim.id)]).toEqual([true, false, true])
+})
+
+test('a message that is sent again after midnight, or days later, meets its row', async () => {
+  const { at, now } = await inboxes()
+  await now.upkeep.tend(KEEP_MS)
+  const claim = claimAt(Date.now())
+  await now.isNew(claim)
+
+  for (const shift of ['1 hour', '1 day', '13 days']) {
+    const later = await at(shift)
+    await later.upkeep.tend(KEEP_MS)
+    expect(await later.isNew(claim)).toBe(false)
+  }
+})
+
+test('what is older than it is kept for is dropped by the day, and what is younger stays', async () => {
+  const { at, now } = await inboxes()
+  await now.upkeep.tend(KEEP_MS)
+  const old = claimAt(Date.now())
+  const young = claimAt(Date.now() + 2 * 86_400_000)
+  for (const claim of [old, young]) await now.isNew(claim)
+
+  const later = await at('16 days')
+  const tended = await later.upkeep.tend(KEEP_MS)
+
+  expect(tended).toMatchObject({ opened: 3, dropped: 2 })
+  expect(await later.isNew(young)).toBe(false)
+  expect(await later.isNew(old)).toBe(true)
+})
+
+test('what was claimed before its day was opened moves there, and is still known', async () => {
+  const { now } = await inboxes()
+  const claim = claimAt(Date.now())
+  await now.isNew(claim)
+  const before = await now.partitionOf(claim)
+
+  await now.upkeep.tend(KEEP_MS)
+
+  expect(before).toBe('inbox_rest')
+  expect(await now.partitionOf(claim)).toMatch(/^inbox_\d{8}$/)
+  expect(await now.isNew(claim)).toBe(false)
+})
+
+test.for([
+  ['without a time', 0],
+  ['of years ago', Math.floor(Date.parse('2019-01-01T00:00:00Z') / 3_600_000)],
+  ['of a clock that is wrong', 2 ** 31 - 1],
+] as const)('a message %s is forgotten by when it was handled', async ([, slot]) => {
+  const { at, now } = await inboxes()
+  const claim = { id: randomUUID(), slot }
+  await now.isNew(claim)
+
+  await (await at('13 days')).upkeep.tend(KEEP_MS)
+  const after13Days = await now.isNew(claim)
+  const tended = await (await at('15 days')).upkeep.tend(KEEP_MS)
+  const after15Days = await now.isNew(claim)
+
+  expect(after13Days).toBe(false)
+  expect(tended).toMatchObject({ pruned: 1 })
+  expect(after15Days).toBe(true)
+})
+
+test('only one process at a time tends the inbox', async () => {
+  const { at, now } = await inboxes()
+  const other = await at('0 hours')
+
+  const tended = await now.database.transaction(async (tx) => {
+    await tx.query("select pg_advisory_xact_lock(hashtextextended('trunkline.inbox', 0))")
+    return await other.upkeep.tend(KEEP_MS)
+  })
+
+  expect(tended).toBeUndefined()
+})
