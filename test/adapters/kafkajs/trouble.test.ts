@@ -9,7 +9,7 @@ import type { DiagnosticCatalogue } from '../../../src/core/diagnostics.ts'
 import { Diagnostics } from '../../../src/foundation/diagnostics.ts'
 import { ConfigurationError } from '../../../src/foundation/errors.ts'
 import { RecordingListener } from '../../conformance/log-listener.ts'
-import { appended, makeTopic, numbered, soon, uniqueName } from '../../conformance/log-subject.ts'
+import { appended, makeTopic, numbered, record, soon, uniqueName } from '../../conformance/log-subject.ts'
 import { KafkaProxy } from '../../kit/kafka-proxy.ts'
 import { until } from '../../kit/wait.ts'
 
@@ -180,5 +180,26 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
     await listener.until(() => listener.records.length >= 1)
 
     expect(listener.offsets()).toEqual([0n])
+  })
+
+  test.each(['gzip', 'snappy', 'lz4', 'zstd'])('reads what a Java broker has compressed with %s', async (codec) => {
+    const topic = uniqueName(codec)
+    const judge = new Client({ brokers: [...brokers], clientId: 'judge', logLevel: 0 }).admin()
+    await judge.connect()
+    onTestFinished(() => judge.disconnect())
+    await judge.createTopics({ topics: [{ topic, numPartitions: 1, configEntries: [{ name: 'compression.type', value: codec }] }] })
+    const values = Array.from({ length: 500 }, (_, index) => `${index}: ${'compress me '.repeat(index % 20)}`)
+    const listener = new RecordingListener()
+
+    await stoppedLater(log.consumers.consumer(uniqueName('group'), [topic])).start(listener, soon())
+    await appended(
+      log.producer,
+      topic,
+      0,
+      values.map((value) => record(value)),
+    )
+    await listener.until(() => listener.records.length >= values.length)
+
+    expect(listener.values()).toEqual(values)
   })
 })
