@@ -40,6 +40,11 @@ const kafkaAuthentication = {
     .optional(),
 }
 
+const kafkaWire = {
+  /** How batches are compressed before they are sent: 'none' (the default), 'gzip' or 'zstd'. Consumers read every compression. */
+  compression: z.enum(['none', 'gzip', 'zstd']).default('none'),
+}
+
 const kafkaOptions = z.discriminatedUnion('driver', [
   z.strictObject({
     driver: z.literal('kafkajs'),
@@ -47,6 +52,7 @@ const kafkaOptions = z.discriminatedUnion('driver', [
     brokers: z.array(z.string().min(1)).min(1).readonly(),
     ...kafkaCommon,
     ...kafkaAuthentication,
+    ...kafkaWire,
   }),
   z.strictObject({
     /** Apache Kafka through `@platformatic/kafka`, which is to be installed beside this package. */
@@ -65,6 +71,7 @@ const kafkaOptions = z.discriminatedUnion('driver', [
     sessionTimeout: duration({ min: '1s', max: '30m' }).prefault('10s'),
     ...kafkaCommon,
     ...kafkaAuthentication,
+    ...kafkaWire,
   }),
   z.strictObject({
     /** The log lives in this process and dies with it: for tests, and for machines without Kafka. */

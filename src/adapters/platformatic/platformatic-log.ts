@@ -2,6 +2,7 @@ import type { LogConsumer } from '../../core/broker/log-consumer.ts'
 import type { LogDriver } from '../../core/broker/log-driver.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import type { TrunklineError } from '../../foundation/errors.ts'
+import type { Compression } from '../wire/compress-batch.ts'
 import { SupervisedConsumer } from '../wire/supervised-consumer.ts'
 import { WireProducer } from '../wire/wire-producer.ts'
 import { PlatformaticAdmin } from './admin.ts'
@@ -20,13 +21,15 @@ export interface PlatformaticLogOptions extends KafkaAddress {
   /** The coordinator forgets a member that it has not heard for so long. Default 10 s. */
   readonly sessionTimeoutMs?: number
   readonly diagnostics?: BackboneDiagnostics | undefined
+  /** How batches are compressed before they are sent. Default: not. */
+  readonly compression?: Compression | undefined
 }
 
 const SESSION_TIMEOUT_MS = 10_000
 
 /** Apache Kafka through `@platformatic/kafka`. The admin client is shared by the consumers; close it after they have stopped. */
 export function platformaticLog(options: PlatformaticLogOptions): LogDriver {
-  const { instanceId = null, sessionTimeoutMs = SESSION_TIMEOUT_MS, diagnostics, ...address } = options
+  const { instanceId = null, sessionTimeoutMs = SESSION_TIMEOUT_MS, diagnostics, compression, ...address } = options
   const admin = new PlatformaticAdmin(address)
   const map = (error: unknown): TrunklineError => mapError(error, address.brokers)
   const consumer = (group: string, topics: readonly string[]): LogConsumer => {
@@ -52,6 +55,11 @@ export function platformaticLog(options: PlatformaticLogOptions): LogDriver {
       topics,
     )
   }
-  const producer = new WireProducer({ client: (attempt) => new PlatformaticClient(address, attempt), mapError: map, diagnostics })
+  const producer = new WireProducer({
+    client: (attempt) => new PlatformaticClient(address, attempt),
+    mapError: map,
+    diagnostics,
+    compression,
+  })
   return { producer, consumers: { consumer }, admin }
 }

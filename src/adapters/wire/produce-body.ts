@@ -10,6 +10,8 @@ const ACKS_ALL = -1
 
 export interface PartitionBatch extends TopicPartition {
   readonly records: readonly LogRecord[]
+  /** The same as it is sent, where it is encoded already because it is compressed. */
+  readonly encoded?: Buffer
 }
 
 /** What the broker says about one partition: an error code (0 is none) and where the batch starts. */
@@ -29,7 +31,7 @@ export function encodeProduce(batches: readonly PartitionBatch[]): Buffer {
   const topics = new Map<string, SizedBatch[]>()
   for (const batch of batches) {
     const bodySizes = new Int32Array(batch.records.length)
-    const sized = { ...batch, bodySizes, size: recordBatchSize(batch.records, bodySizes) }
+    const sized = { ...batch, bodySizes, size: batch.encoded?.length ?? recordBatchSize(batch.records, bodySizes) }
     const known = topics.get(batch.topic)
     if (known === undefined) topics.set(batch.topic, [sized])
     else known.push(sized)
@@ -46,7 +48,8 @@ export function encodeProduce(batches: readonly PartitionBatch[]): Buffer {
     for (const batch of sized) {
       at = target.writeInt32BE(batch.partition, at)
       at = target.writeInt32BE(batch.size, at)
-      at = writeRecordBatch(target, at, batch.records, batch.bodySizes)
+      if (batch.encoded === undefined) at = writeRecordBatch(target, at, batch.records, batch.bodySizes)
+      else at += batch.encoded.copy(target, at)
     }
   }
   return target

@@ -3,7 +3,7 @@ import type { HeaderPair, LogRecord } from '../../core/broker/log-producer.ts'
 import { crc32c } from './crc32c.ts'
 
 /** Bytes of a record batch before its records: everything from the base offset to the number of records. */
-const BATCH_OVERHEAD = 61
+export const BATCH_OVERHEAD = 61
 const CRC_AT = 17
 const CRC_FROM = 21
 const MAGIC = 2

@@ -4,6 +4,7 @@ import { backoffMs } from '../../foundation/backoff.ts'
 import { systemClock } from '../../foundation/clock.ts'
 import { ConfigurationError, messageOf, TransientError, type TrunklineError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import { type Compression, compressBatch } from './compress-batch.ts'
 import type { PartitionBatch, PartitionReply } from './produce-body.ts'
 import { isStaleLeader, outcomeOfCode, refusedBeforeSend, unknownAppend } from './protocol-errors.ts'
 
@@ -26,6 +27,8 @@ export interface WireProducerParts<Leader> {
   readonly client: (attempt: number) => ProduceClient<Leader>
   readonly mapError: (error: unknown) => TrunklineError
   readonly diagnostics: BackboneDiagnostics | undefined
+  /** Default: none. */
+  readonly compression?: Compression | undefined
 }
 
 interface WaitingAppend extends PartitionBatch {
@@ -134,8 +137,13 @@ export class WireProducer<Leader> implements LogProducer {
   }
 
   /** Finds the way to the leader; until the batch is handed to a connection, whatever fails means that nothing was sent. */
-  async #route(batch: PartitionBatch): Promise<AppendOutcome> {
+  async #route({ topic, partition, records }: PartitionBatch): Promise<AppendOutcome> {
+    const { compression = 'none' } = this.#parts
     try {
+      const batch =
+        compression === 'none'
+          ? { topic, partition, records }
+          : { topic, partition, records, encoded: await compressBatch(records, compression) }
       const client = await this.#connected()
       const leader = await client.leaderOf(batch)
       return await new Promise<AppendOutcome>((resolve) => this.#enqueue(client, leader, { ...batch, resolve }))
@@ -208,7 +216,7 @@ function splitBySize(appends: readonly WaitingAppend[]): WaitingAppend[][] {
   const requests: WaitingAppend[][] = []
   let size = REQUEST_BYTES_MAX
   for (const append of appends) {
-    const bytes = byteLengthOf(append.records)
+    const bytes = append.encoded?.length ?? byteLengthOf(append.records)
     if (size + bytes > REQUEST_BYTES_MAX) {
       requests.push([])
       size = 0

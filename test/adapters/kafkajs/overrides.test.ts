@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { loadKafkajs } from '../../../src/adapters/kafkajs/internals.ts'
 import { removeIdleTimerSpin } from '../../../src/adapters/kafkajs/overrides/idle-timer-spin.ts'
 import { produceRequest } from '../../../src/adapters/kafkajs/produce-request.ts'
+import { compressBatch } from '../../../src/adapters/wire/compress-batch.ts'
 import { crc32c, portableCrc32c } from '../../../src/adapters/wire/crc32c.ts'
 import { decodeRecords } from '../../../src/adapters/wire/record-decoder.ts'
 import { HEADER_BYTES_MAX, HEADERS_MAX } from '../../../src/core/broker/header-bytes.ts'
@@ -145,6 +146,16 @@ test.each([
   const plain = batchOf(numbered(3)).subarray(61)
 
   expect(await decodeRecords(compressedBatch(compress(plain), 3, codec), [])).toHaveLength(3)
+})
+
+test.each(['gzip', 'zstd'] as const)('reads back what it has compressed with %s', async (compression) => {
+  await fc.assert(
+    fc.asyncProperty(records, async (batch) => {
+      const read = await decodeRecords(await compressBatch(batch, compression), [])
+
+      expect(read).toEqual(batch.map((each, index) => ({ ...each, offset: BigInt(index) })))
+    }),
+  )
 })
 
 test('never reads past its bytes, whatever they are', async () => {

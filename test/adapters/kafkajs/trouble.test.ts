@@ -202,4 +202,28 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
 
     expect(listener.values()).toEqual(values)
   })
+
+  test.each(['gzip', 'zstd'] as const)(
+    'sends batches compressed with %s, so that what a broker would refuse for its size fits',
+    async (compression) => {
+      const topic = await makeTopic(log)
+      const compressing = kafkajsLog({ brokers, clientId: 'trouble', compression })
+      onTestFinished(() => compressing.producer.stop(1_000))
+      await compressing.producer.start(soon())
+      const values = Array.from({ length: 200 }, (_, index) => `${index} ${'compress me '.repeat(1_000)}`)
+
+      // Two megabytes and more, where a broker takes one.
+      await appended(
+        compressing.producer,
+        topic,
+        0,
+        values.map((value) => record(value)),
+      )
+      const listener = new RecordingListener()
+      await stoppedLater(log.consumers.consumer(uniqueName('group'), [topic])).start(listener, soon())
+      await listener.until(() => listener.records.length >= values.length)
+
+      expect(listener.values()).toEqual(values)
+    },
+  )
 })
