@@ -2,6 +2,7 @@ import { Pool } from 'pg'
 import { z } from 'zod'
 import { MemoryLog } from './adapters/memory/memory-log.ts'
 import type { TransactionSource } from './adapters/orm/transaction-source.ts'
+import { topicOptions } from './core/broker/topic-options.ts'
 import { parkingOptions } from './core/consume/parking-options.ts'
 import { compatibilityLevels } from './core/contract/evolution.ts'
 import type { SchemaRegistry } from './core/contract/registry.ts'
@@ -184,10 +185,8 @@ export const backboneOptions = z.strictObject({
       overrides: z.record(z.string(), z.enum(compatibilityLevels)).default({}),
     })
     .prefault({}),
-  /** Read by `trunkline dev` when it creates missing topics. */
-  topics: z
-    .strictObject({ partitions: z.int().min(1).max(10_000).default(4), replicationFactor: z.int().min(1).max(15).default(1) })
-    .prefault({}),
+  /** Read by `trunkline topic`, and by `trunkline dev` when it creates missing topics. */
+  topics: topicOptions.prefault({}),
 })
 
 /** What a backbone is built from; every option says its limits and its default. `Tx` is what its database hands out. */

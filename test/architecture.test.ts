@@ -68,6 +68,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
       'src/adapters/postgres/operator-database.ts',
       'src/adapters/postgres/pause-store.ts',
       'src/adapters/postgres/queries',
+      'src/adapters/postgres/raise-partitions.ts',
       'src/adapters/postgres/server-databases.ts',
       'src/adapters/registry/registry-client.ts',
       'src/backbone.ts',

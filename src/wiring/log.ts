@@ -4,6 +4,7 @@ import { platformaticLog } from '../adapters/platformatic/platformatic-log.ts'
 import type { ParsedOptions } from '../config.ts'
 import type { LogDriver } from '../core/broker/log-driver.ts'
 import { prefixedLog } from '../core/broker/prefixed-log.ts'
+import { specOf } from '../core/broker/topic-options.ts'
 import type { LogParts, SharedParts } from './parts.ts'
 
 /** Builds the log side for the driver that was chosen; nothing connects before it is used. */
@@ -22,7 +23,7 @@ export function buildLog(
     ...driver,
     address: 'the memory log',
     prepareTopics: async (names) => {
-      await driver.admin.createTopics(names.map((name) => ({ name, ...topics })))
+      await driver.admin.createTopics(names.map((name) => specOf(name, topics)))
     },
   }
 }

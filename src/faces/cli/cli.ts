@@ -10,6 +10,7 @@ import { migrateCommand } from './migrate.ts'
 import { outboxCommand } from './outbox.ts'
 import { relayCommand } from './relay.ts'
 import { schemaCommand } from './schema.ts'
+import { topicCommand } from './topic.ts'
 
 /** Runs one command line; the exit code is left in `process.exitCode`, so that what is still written gets out. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -35,6 +36,7 @@ function program(): Command {
       .addCommand(devCommand())
       .addCommand(migrateCommand())
       .addCommand(schemaCommand())
+      .addCommand(topicCommand())
       .addCommand(groupCommand())
       .addCommand(relayCommand())
       .addCommand(outboxCommand())

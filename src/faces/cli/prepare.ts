@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { KafkajsAdmin } from '../../adapters/kafkajs/admin.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { backboneOptions, type Config } from '../../config.ts'
+import { specOf } from '../../core/broker/topic-options.ts'
 import { loadCatalogue } from '../../core/contract/catalogue.ts'
 import { isTrunklineError } from '../../foundation/errors.ts'
 import { parseOptions } from '../../foundation/options.ts'
@@ -35,7 +36,7 @@ export async function prepare(environment: Environment, directory: string, say: 
   const created = await createTopics(
     brokers,
     config,
-    names.map((name) => ({ name, ...topics })),
+    names.map((name) => specOf(name, topics)),
   )
   if (created.length > 0) say(`Created the topics: ${created.join(', ')}.`)
 }
