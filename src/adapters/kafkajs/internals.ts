@@ -12,6 +12,7 @@ import type {
   RetryOptions,
 } from 'kafkajs'
 import { ConfigurationError } from '../../foundation/errors.ts'
+import { checkInternals } from './self-check.ts'
 
 /** The overrides lean on what is inside this version, so no other will do. */
 const KAFKAJS_VERSION = '2.2.4'
@@ -158,7 +159,7 @@ export interface Kafkajs {
  * kafkajs has no `exports` map, so its files can be required. We change instances that we made and never a
  * prototype or a module: an application that uses kafkajs beside us gets it as it is.
  *
- * @throws ConfigurationError `KAFKAJS_VERSION`: another version is installed
+ * @throws ConfigurationError `KAFKAJS_VERSION`: another version is installed; `KAFKAJS_CHANGED`: it is not as it was released
  */
 export function loadKafkajs(require: NodeJS.Require = createRequire(import.meta.url)): Kafkajs {
   const { version }: { version: string } = require('kafkajs/package.json')
@@ -170,6 +171,7 @@ export function loadKafkajs(require: NodeJS.Require = createRequire(import.meta.
       { installed: version, needed: KAFKAJS_VERSION },
     )
   }
+  checkInternals(require)
   return {
     Cluster: require('kafkajs/src/cluster'),
     createConsumer: require('kafkajs/src/consumer'),

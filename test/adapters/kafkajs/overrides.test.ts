@@ -200,3 +200,10 @@ test('refuses to start on another version of kafkajs, and says which one it need
 
   expect(() => loadKafkajs(otherVersion)).toThrow('npm install kafkajs@2.2.4')
 })
+
+test('refuses to start on a kafkajs in which a method is missing that it replaces, and names it', () => {
+  const require = createRequire(import.meta.url)
+  const changed = (file: string): unknown => (file.endsWith('requestQueue') ? class RequestQueue {} : require(file))
+
+  expect(() => loadKafkajs(Object.assign(changed, require))).toThrow('scheduleCheckPendingRequests of kafkajs/src/network/requestQueue')
+})
