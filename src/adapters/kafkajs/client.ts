@@ -11,6 +11,7 @@ import type { ProduceClient } from '../wire/wire-producer.ts'
 import { isUnknownTopic, mapError } from './errors.ts'
 import { Fetches, type FetchListener, tooOld } from './fetches.ts'
 import { type Broker, type Cluster, type Kafkajs, loadKafkajs } from './internals.ts'
+import { sendUncopied } from './overrides/copied-requests.ts'
 import { removeIdleTimerSpin } from './overrides/idle-timer-spin.ts'
 import { separateConnections } from './overrides/replies-across-connections.ts'
 import { fairAssigner, type SubscriptionParts } from './overrides/starving-assigner.ts'
@@ -207,6 +208,7 @@ export class KafkajsClient implements ProduceClient<Broker> {
         separateConnections(connection)
       }
       this.#fetches.harden(pool)
+      sendUncopied(pool)
       return pool
     }
   }

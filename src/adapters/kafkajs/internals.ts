@@ -51,7 +51,25 @@ export interface RequestQueue {
   isConnected(): boolean
   scheduleCheckPendingRequests: () => void
   scheduleRequestTimeoutCheck: () => void
+  push(request: QueuedRequest): void
+  rejectAll(error: Error): void
+  maybeThrottle(ms: number): void
   destroy(): void
+}
+
+interface QueuedRequest {
+  readonly entry: {
+    readonly apiKey: number
+    readonly apiName: string
+    readonly apiVersion: number
+    readonly correlationId: number
+    readonly resolve: (reply: { readonly payload: Buffer }) => void
+    readonly reject: (error: unknown) => void
+  }
+  readonly expectResponse: boolean
+  /** `null`: as the client was told. */
+  readonly requestTimeout: number | null
+  sendRequest(): void
 }
 
 /** One socket after another to one broker, and what has come of a reply. */
@@ -61,13 +79,20 @@ export interface Connection {
   chunks: Buffer[]
   bytesBuffered: number
   bytesNeeded: number
+  readonly clientId: string
   isConnected(): boolean
+  isAuthenticated(): boolean
+  authenticate(): Promise<void>
+  failIfNotConnected(): void
+  nextCorrelationId(): number
   connect: () => Promise<unknown>
   processData: (bytes: Buffer) => void
 }
 
 export interface ConnectionPool {
   readonly pool: readonly Connection[]
+  /** @returns one that is connected */
+  getConnectionByRequest(request: ProtocolRequest<unknown>): Promise<Connection>
   send: <Reply>(request: ProtocolRequest<Reply>) => Promise<unknown>
 }
 

@@ -5,9 +5,17 @@ const leanedOn: Readonly<Record<string, readonly string[]>> = {
   'kafkajs/src/cluster': ['connect', 'disconnect', 'refreshMetadata', 'findBroker', 'findGroupCoordinatorMetadata'],
   'kafkajs/src/cluster/brokerPool': ['refreshMetadata', 'findConnectedBroker'],
   'kafkajs/src/broker': ['listOffsets', 'findGroupCoordinator'],
-  'kafkajs/src/network/connectionPool': ['send'],
-  'kafkajs/src/network/connection': ['connect', 'isConnected', 'processData'],
-  'kafkajs/src/network/requestQueue': ['isConnected', 'scheduleCheckPendingRequests', 'scheduleRequestTimeoutCheck', 'destroy'],
+  'kafkajs/src/network/connectionPool': ['send', 'getConnectionByRequest'],
+  'kafkajs/src/network/connection': [
+    'connect',
+    'isConnected',
+    'processData',
+    'isAuthenticated',
+    'authenticate',
+    'failIfNotConnected',
+    'nextCorrelationId',
+  ],
+  'kafkajs/src/network/requestQueue': ['scheduleCheckPendingRequests', 'scheduleRequestTimeoutCheck', 'push', 'maybeThrottle', 'destroy'],
 }
 /** Functions that are used as they are. */
 const used: Readonly<Record<string, string | undefined>> = {

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
-import type { Connection } from '../../../src/adapters/kafkajs/internals.ts'
+import type { Connection, ConnectionPool } from '../../../src/adapters/kafkajs/internals.ts'
+import { sendUncopied } from '../../../src/adapters/kafkajs/overrides/copied-requests.ts'
 import { separateConnections } from '../../../src/adapters/kafkajs/overrides/replies-across-connections.ts'
+import { until } from '../../kit/wait.ts'
 import { stock } from './stock.ts'
 import { WireWriter } from './wire.ts'
 
@@ -69,4 +71,26 @@ test('asked twice it connects once', async () => {
   await both
 
   expect(connects).toBe(1)
+})
+
+test('a Produce request reaches the socket as it was encoded, behind a header that holds its length, where kafkajs copies it twice', async () => {
+  const written: Buffer[] = []
+  const socket = Object.assign(Object.create(null), {
+    cork: () => undefined,
+    uncork: () => undefined,
+    write: (bytes: Buffer) => written.push(bytes),
+  })
+  const connection = Object.assign(stock.connection(), { socket, isConnected: () => true, isAuthenticated: () => true })
+  const pool: ConnectionPool = { pool: [connection], getConnectionByRequest: async () => connection, send: async () => 'copied' }
+  sendUncopied(pool)
+  const body = Buffer.alloc(100_000, 'x')
+  const request = { apiKey: 0, apiVersion: 7, apiName: 'Produce', encode: async () => ({ buf: body, buffer: body }) }
+
+  const sent = pool.send({ request, response: { decode: async () => undefined, parse: async () => undefined } })
+  await until('the request', () => written.length === 2)
+  connection.requestQueue.rejectAll(new Error('the test is over'))
+
+  await expect(sent).rejects.toThrow('the test is over')
+  expect(written[1]).toBe(body)
+  expect(written[0]?.readInt32BE(0)).toBe(body.length + (written[0]?.length ?? 0) - 4)
 })

@@ -56,6 +56,7 @@ function hardened(...answers: readonly (readonly Answer[])[]) {
   const socket = Object.assign(Object.create(null), { destroy: () => (cut += 1) })
   const pool: ConnectionPool = {
     pool: [Object.create(null), Object.assign(Object.create(null), { socket })],
+    getConnectionByRequest: async () => Object.create(null),
     send: async <Reply>({ response }: ProtocolRequest<Reply>) => await response.parse(await response.decode(replyOf(left.shift() ?? []))),
   }
   fetches.harden(pool)

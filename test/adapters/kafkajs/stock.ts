@@ -30,6 +30,9 @@ interface StockQueue {
   checkPendingRequests(): void
   scheduleCheckPendingRequests(): void
   scheduleRequestTimeoutCheck(): void
+  push(request: object): void
+  rejectAll(error: Error): void
+  maybeThrottle(ms: number): void
   destroy(): void
 }
 
