@@ -91,6 +91,7 @@ export interface DiagnosticCatalogue {
   'retry.leased': { readonly group: string; readonly keys: number }
   'retry.committing': { readonly group: string; readonly type: string; readonly id: string }
   'retry.recording': { readonly group: string; readonly type: string; readonly id: string }
+  'retry.draining': { readonly group: string; readonly messages: number }
   'retry.unparking': { readonly group: string; readonly topic: string }
   'retry.unparked': { readonly group: string; readonly topic: string }
   'retry.interrupted': { readonly group: string; readonly reason: string }

@@ -1,19 +1,14 @@
 import { backoffMs } from '../../foundation/backoff.ts'
-import type { Clock } from '../../foundation/clock.ts'
 import { ConflictError, errorName } from '../../foundation/errors.ts'
-import type { WriterSchemas } from '../contract/writer-schemas.ts'
-import type { BackboneDiagnostics } from '../diagnostics.ts'
 import { deadLetter } from '../failures/dead-letter.ts'
 import { type Reason, reasonFor, reasonOf } from '../failures/reason.ts'
-import type { TransactionalIncidentLog } from '../incident.ts'
-import type { ConnectionShare } from './connection-share.ts'
-import type { Pause } from './pause.ts'
-import { type PipelineParts, runHandler } from './pipeline.ts'
+import { DRAIN_MAX, drainKey } from './drain-key.ts'
+import { runHandler } from './pipeline.ts'
 import { type Fate, fateAfter } from './policies/fate.ts'
 import { reactionTo } from './retry.ts'
-import type { LeasedKey, QueuedMessage, RetryStore } from './retry-store.ts'
+import type { RetryKeySettings, RetryParts } from './retry-parts.ts'
+import type { LeasedKey, QueuedMessage } from './retry-store.ts'
 import { type Routed, routeRecord } from './route.ts'
-import type { Subscription } from './subscription.ts'
 
 /** Reruns after a conflict, before it counts as a failure. */
 const CONFLICTS_MAX = 20
@@ -22,23 +17,8 @@ const UNABLE_DELAY_MS = 5_000
 /** As long as a registry's "not found" is believed, and a little longer. */
 const SCHEMA_DELAY_MS = 15_000
 
-export interface RetryParts<Tx extends object> extends PipelineParts<Tx> {
-  readonly retries: RetryStore<Tx>
-  readonly incidents: TransactionalIncidentLog<Tx>
-  readonly writerSchemas?: WriterSchemas | undefined
-  readonly diagnostics: BackboneDiagnostics
-  readonly clock: Clock
-  /** How many effect transactions this process may have open. */
-  readonly share: ConnectionShare
-  /** What a person has paused. */
-  readonly pause: Pause
-}
-
-export interface RetryKeySettings<Tx> {
-  /** By message name. */
-  readonly subscriptions: ReadonlyMap<string, Subscription<Tx>>
-  readonly leaseMs: number
-}
+/** Messages of a key that run one by one before its end is sought in one last transaction. */
+const SINGLES_MIN = 10
 
 type RoutedMessage<Tx> = Extract<Routed<Tx>, { kind: 'message' }>
 
@@ -56,16 +36,22 @@ export async function emptyKey<Tx extends object>(
 ): Promise<void> {
   const { retries, clock } = parts
   let renewAt = clock.monotonic() + settings.leaseMs / 2
+  let singles = 0
   while (!signal.aborted) {
     if (clock.monotonic() > renewAt) {
       if (!(await retries.renew(key, settings.leaseMs))) return
       renewAt = clock.monotonic() + settings.leaseMs / 2
     }
-    const [head] = await retries.peek(key, { messages: 1, bytes: 0 })
+    const hot = singles >= SINGLES_MIN
+    const queue = await retries.peek(key, hot ? DRAIN_MAX : { messages: 1, bytes: 0 })
+    const [head] = queue
     if (head === undefined) {
       if (await unpark(parts, key)) return
       break
     }
+    // Messages come as fast as they run: without this, a hot key would never be free again.
+    if (hot && (await drainKey(parts, settings, key, queue, signal))) return
+    singles = hot ? 0 : singles + 1
     if (!(await runHead(parts, settings, key, head, signal))) return
   }
   await retries.giveBack(key, 0)

@@ -2,7 +2,8 @@ import { backoffMs } from '../../foundation/backoff.ts'
 import { errorName } from '../../foundation/errors.ts'
 import { Loop, type Service } from '../../foundation/service.ts'
 import { WakeUp } from '../outbox/wake-up.ts'
-import { emptyKey, type RetryKeySettings, type RetryParts } from './retry-key.ts'
+import { emptyKey } from './retry-key.ts'
+import type { RetryKeySettings, RetryParts } from './retry-parts.ts'
 import type { Capabilities, LeasedKey } from './retry-store.ts'
 
 export interface RetrySettings<Tx> extends RetryKeySettings<Tx> {

@@ -1,0 +1,235 @@
+import { expect, test } from 'vitest'
+import type { ParkedMessage, ParkingStore } from '../../src/core/consume/parking-store.ts'
+import type { LeasedKey, RetryStore } from '../../src/core/consume/retry-store.ts'
+import type { Database } from '../../src/core/database/database.ts'
+import { reasonFor } from '../../src/core/failures/reason.ts'
+import { parkedMessage } from './parking-store.ts'
+
+export interface RetryStoreSubject<Tx> {
+  readonly database: Database<Tx>
+  readonly parking: ParkingStore<Tx>
+  readonly retries: RetryStore<Tx>
+  /** Ends every lease, as time does. */
+  readonly endLeases: () => Promise<void>
+  /** How many entries the history of a message has. */
+  readonly historyOf: (message: ParkedMessage) => Promise<number>
+}
+
+const capable = { group: 'g', names: ['test.Counted'], schemas: ['aa'] }
+const reason = reasonFor('BAD', 'bad', 'test.Counted')
+const one = { messages: 1, bytes: 0 }
+
+/** The promises of {@link RetryStore}. */
+export function retryStoreConformance<Tx>(name: string, open: () => Promise<RetryStoreSubject<Tx>>): void {
+  async function given(...messages: ParkedMessage[]) {
+    const subject = await open()
+    const { database, parking, retries } = subject
+    const park = (...more: ParkedMessage[]): Promise<void> => database.transaction((tx) => parking.park(tx, more))
+    await park(...messages)
+    const lease = async (limit = 10, given = capable): Promise<readonly LeasedKey[]> => await retries.lease(given, limit, 60_000)
+    const leaseOne = async (): Promise<LeasedKey> => {
+      const [key] = await lease()
+      if (key === undefined) throw new Error('No key is due.')
+      return key
+    }
+    const take = async (key: LeasedKey, count = 1): Promise<boolean> => {
+      const some = await retries.peek(key, { messages: count, bytes: 1_000_000 })
+      return await database.transaction((tx) => retries.take(tx, key, some))
+    }
+    const fail = async (
+      key: LeasedKey,
+      attempts: number,
+      fate: Parameters<RetryStore<Tx>['fail']>[2]['fate'],
+      seq?: bigint,
+    ): Promise<boolean> => {
+      const [head] = seq === undefined ? await retries.peek(key, one) : []
+      return await database.transaction((tx) => retries.fail(tx, key, { seq: seq ?? head?.seq ?? 0n, attempts, reason, fate }))
+    }
+    return { ...subject, park, lease, leaseOne, take, fail }
+  }
+
+  const again = (delayMs: number) => ({ state: 'waiting', queued: true, delayMs }) as const
+
+  test(`${name}: leases keys that are due, each to one`, async () => {
+    const { lease } = await given(parkedMessage('a'), parkedMessage('b'), parkedMessage('c', { delayMs: 60_000 }))
+
+    const [first, second] = await Promise.all([lease(1), lease(1)])
+
+    expect(first).toHaveLength(1)
+    expect(second).toHaveLength(1)
+    expect(first[0]?.hash.equals(second[0]?.hash ?? Buffer.alloc(0))).toBe(false)
+    expect(await lease()).toEqual([])
+  })
+
+  test(`${name}: leaves keys alone whose first message it cannot handle or read, whatever stands behind`, async () => {
+    const other = parkedMessage('a', { name: 'test.Other' })
+    const unknown = parkedMessage('b', { record: { ...parkedMessage('b').record, value: Buffer.from('c301bb00000000000000', 'hex') } })
+    const { lease } = await given(other, parkedMessage('a'), unknown, parkedMessage('c', { name: null }))
+
+    const able = await lease()
+    const more = await lease(10, { ...capable, names: ['test.Counted', 'test.Other'], schemas: ['00000000000000bb'] })
+
+    expect(able.map(({ key }) => String(key))).toEqual(['c'])
+    expect(more.map(({ key }) => String(key)).toSorted()).toEqual(['a', 'b'])
+  })
+
+  test(`${name}: a key that is being appended to can be leased`, async () => {
+    const { database, parking, lease } = await given(parkedMessage('a'))
+
+    const leased = await database.transaction(async (tx) => {
+      await parking.park(tx, [parkedMessage('a')])
+      return await lease()
+    })
+
+    expect(leased).toHaveLength(1)
+  })
+
+  test(`${name}: a lease that ran out is taken over, and its former owner can do nothing`, async () => {
+    const { database, retries, lease, leaseOne, take, fail, endLeases } = await given(parkedMessage('a'))
+    const former = await leaseOne()
+    const [head] = await retries.peek(former, one)
+    await endLeases()
+
+    const [key] = await lease()
+
+    expect(key).toMatchObject({ leftBehind: true })
+    expect(former.leftBehind).toBe(false)
+    expect(await take(former)).toBe(false)
+    expect(await database.transaction((tx) => retries.takeAll(tx, former, head === undefined ? [] : [head]).catch(() => false))).toBe(false)
+    expect(await fail(former, 1, again(0), head?.seq)).toBe(false)
+    expect(await retries.renew(former, 1_000)).toBe(false)
+    expect(await retries.unpark(former)).toBe(false)
+    await retries.giveBack(former, 0)
+    expect(await lease()).toEqual([])
+  })
+
+  test(`${name}: gives back what it took when the transaction is rolled back`, async () => {
+    const { database, retries, leaseOne, take } = await given(parkedMessage('a'))
+    const key = await leaseOne()
+
+    const running = database.transaction(async (tx) => {
+      await retries.take(tx, key, await retries.peek(key, one))
+      throw new Error('abort')
+    })
+
+    await expect(running).rejects.toThrow('abort')
+    expect(await take(key)).toBe(true)
+    expect(await retries.peek(key, one)).toEqual([])
+  })
+
+  test(`${name}: takes nothing that is not among the first any more`, async () => {
+    const { retries, database, leaseOne } = await given(parkedMessage('a'), parkedMessage('a'))
+    const key = await leaseOne()
+    const [, second] = await retries.peek(key, { messages: 2, bytes: 1_000_000 })
+
+    const taken = await database.transaction((tx) => retries.take(tx, key, second === undefined ? [] : [second]))
+
+    expect(taken).toBe(false)
+    expect(await retries.peek(key, { messages: 9, bytes: 1_000_000 })).toHaveLength(2)
+  })
+
+  test(`${name}: shows no more than fits, but one in any case, and nothing behind a dead one`, async () => {
+    const { retries, leaseOne, park } = await given(parkedMessage('a'), parkedMessage('a'))
+    await park(parkedMessage('a', { state: 'dead' }), parkedMessage('a'))
+    const key = await leaseOne()
+
+    expect(await retries.peek(key, one)).toHaveLength(1)
+    expect(await retries.peek(key, { messages: 9, bytes: 1_000_000 })).toHaveLength(2)
+  })
+
+  test(`${name}: counts a failure once, and lets the key wait`, async () => {
+    const { retries, lease, leaseOne, fail } = await given(parkedMessage('a'))
+    const key = await leaseOne()
+    const [head] = await retries.peek(key, one)
+
+    const recorded = await fail(key, 1, again(60_000))
+    const twice = await fail(key, 1, again(0), head?.seq)
+
+    expect([recorded, twice]).toEqual([true, false])
+    expect(await lease()).toEqual([])
+    const dueIn = await retries.dueIn('g')
+    expect(dueIn).toBeGreaterThan(50_000)
+    expect(dueIn).toBeLessThanOrEqual(60_000)
+  })
+
+  test(`${name}: a dead message holds its key; one that is taken out of the queue does not`, async () => {
+    const later = parkedMessage('b')
+    const { retries, lease, fail } = await given(parkedMessage('a'), parkedMessage('a'), parkedMessage('b'), later)
+
+    for (const key of await lease()) await fail(key, 1, { state: 'dead', queued: String(key.key) === 'a', delayMs: 0 })
+
+    const [key, ...more] = await lease()
+    expect(more).toEqual([])
+    expect(String(key?.key)).toBe('b')
+    expect(await retries.peek(key as LeasedKey, one)).toMatchObject([{ inboxId: later.inboxId }])
+    expect(await retries.dueIn('g')).toBeUndefined()
+  })
+
+  test(`${name}: keeps a history that ends`, async () => {
+    const message = parkedMessage('a')
+    const { leaseOne, fail, historyOf } = await given(message)
+
+    for (let attempt = 1; attempt <= 60; attempt++) await fail(await leaseOne(), attempt, again(0))
+
+    expect(await historyOf(message)).toBe(50)
+  })
+
+  test(`${name}: unparks a key that is empty, and no other`, async () => {
+    const { retries, leaseOne, take, lease } = await given(parkedMessage('a'))
+    const key = await leaseOne()
+
+    const early = await retries.unpark(key)
+    await take(key)
+
+    expect([early, await retries.unpark(key)]).toEqual([false, true])
+    await retries.giveBack(key, 0)
+    expect(await lease()).toEqual([])
+  })
+
+  test(`${name}: a key whose last message was taken by somebody who died is leased again, and can be unparked`, async () => {
+    const { retries, leaseOne, take, lease, endLeases } = await given(parkedMessage('a'))
+    await take(await leaseOne())
+    await endLeases()
+
+    const [key] = await lease()
+
+    expect(await retries.peek(key as LeasedKey, one)).toEqual([])
+    expect(await retries.unpark(key as LeasedKey)).toBe(true)
+  })
+
+  test(`${name}: waits with the end of a key for whoever found it parked`, async () => {
+    const { database, parking, retries, leaseOne, take } = await given(parkedMessage('a'))
+    const key = await leaseOne()
+    await take(key)
+    let unparked: Promise<boolean> | undefined
+
+    await database.transaction(async (tx) => {
+      await parking.lockParked(tx, { group: 'g', topic: 't' }, [Buffer.from('a')])
+      unparked = retries.unpark(key)
+      await parking.park(tx, [parkedMessage('a')])
+    })
+
+    expect(await unparked).toBe(false)
+    expect(await retries.peek(key, one)).toHaveLength(1)
+  })
+
+  test(`${name}: takes the whole queue and the key, or nothing`, async () => {
+    const { database, retries, leaseOne, park, lease } = await given(parkedMessage('a'), parkedMessage('a'))
+    const key = await leaseOne()
+    const two = await retries.peek(key, { messages: 9, bytes: 1_000_000 })
+    await park(parkedMessage('a'))
+
+    const stale = database.transaction(async (tx) => {
+      if (!(await retries.takeAll(tx, key, two))) throw new Error('not all')
+    })
+    await expect(stale).rejects.toThrow('not all')
+    const three = await retries.peek(key, { messages: 9, bytes: 1_000_000 })
+    const all = await database.transaction((tx) => retries.takeAll(tx, key, three))
+
+    expect(three).toHaveLength(3)
+    expect(all).toBe(true)
+    expect(await retries.peek(key, one)).toEqual([])
+    expect(await retries.renew(key, 1_000)).toBe(false)
+    expect(await lease()).toEqual([])
+  })
+}
