@@ -14,6 +14,7 @@ export type IncidentKind =
   | 'unreadable'
   | 'partition_stuck'
   | 'kept_in_part'
+  | 'parking_full'
   | 'saga_stuck'
   | 'saga_timer_failed'
   | 'saga_definition_missing'

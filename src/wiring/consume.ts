@@ -6,6 +6,7 @@ import { PostgresRetryStore } from '../adapters/postgres/retry-store.ts'
 import { ConnectionShare } from '../core/consume/connection-share.ts'
 import { Consumer } from '../core/consume/consumer.ts'
 import type { Middleware } from '../core/consume/middleware.ts'
+import { LimitedParking } from '../core/consume/parking-limit.ts'
 import type { ParkingSettings } from '../core/consume/parking-options.ts'
 import type { Pause } from '../core/consume/pause.ts'
 import type { GroupStart } from '../core/consume/registry.ts'
@@ -50,12 +51,12 @@ export function buildGroups<Tx extends object>(
     log: parts.consumers,
     positions: new PostgresPositionStore(database),
     inbox: new PostgresInboxStore(database),
-    parking: new PostgresParkingStore(database),
+    parking: new LimitedParking({ ...parts, parking: new PostgresParkingStore(database) }, parking),
   }
   const retrying = { ...shared, retries: new PostgresRetryStore(database) }
-  const { workers, idleDelay: idleDelayMs, lease: leaseMs } = parking
+  const { workers, idleDelay: idleDelayMs, lease: leaseMs, discardedFor: discardedForMs } = parking
   return groups.map((plan) => {
-    const retries = new RetryService(retrying, { ...plan, workers, idleDelayMs, leaseMs })
+    const retries = new RetryService(retrying, { ...plan, workers, idleDelayMs, leaseMs, discardedForMs })
     const options = { ...plan, stopDeadlineMs, onFailure: (error: unknown) => onFailure(plan.group, error) }
     return { retries, consumer: new Consumer({ ...consuming, onParked: () => retries.wake() }, options) }
   })

@@ -133,6 +133,17 @@ export function parkingStoreConformance<Tx>(name: string, open: () => Promise<Pa
     for (const { key } of lists[0] ?? []) expect(await queueOf(key)).toHaveLength(lists.length)
   })
 
+  test(`${name}: tells how much a group keeps`, async () => {
+    const { database, parking } = await open()
+    const messages = [parkedMessage('a'), parkedMessage('bb', { state: 'dead', queued: false })]
+    const load = (group: string) => database.transaction((tx) => parking.load(tx, group))
+    await database.transaction((tx) => parking.park(tx, messages))
+
+    // Two keys of one and two bytes, two values of one.
+    expect(await load('g')).toEqual({ rows: 2, bytes: 5 })
+    expect(await load('other')).toEqual({ rows: 0, bytes: 0 })
+  })
+
   test(`${name}: knows what any build of the group handles`, async () => {
     const { database, parking } = await open()
     await parking.registerHandled('g', ['a', 'b'])

@@ -103,6 +103,28 @@ export function retryStoreConformance<Tx>(name: string, open: () => Promise<Retr
     expect(await lease()).toEqual([])
   })
 
+  test(`${name}: knows of a key that was left behind whether it ran alone, and not of one that was given back`, async () => {
+    const { retries, lease, leaseOne, endLeases } = await given(parkedMessage('a'))
+    const first = await leaseOne()
+    await retries.runAlone(first)
+    await retries.giveBack(first, 0)
+    const second = await leaseOne()
+    await endLeases()
+    const third = await leaseOne()
+    await retries.runAlone(third)
+    await endLeases()
+
+    const [fourth] = await lease()
+
+    const told = [second, third, fourth].map((key) => [key?.leftBehind, key?.diedAlone])
+    expect(told).toEqual([
+      [false, false],
+      [true, false],
+      [true, true],
+    ])
+    expect(await retries.runAlone(third)).toBe(false)
+  })
+
   test(`${name}: gives back what it took when the transaction is rolled back`, async () => {
     const { database, retries, leaseOne, take } = await given(parkedMessage('a'))
     const key = await leaseOne()

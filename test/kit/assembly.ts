@@ -131,9 +131,9 @@ export class Assembly {
       pause: new Pause(),
     }
     const retryParts = { ...parts, retries: this.#replacements.retries?.(retries, database) ?? retries }
-    const { workers, idleDelay: idleDelayMs, lease: leaseMs } = this.options.parking
+    const { workers, idleDelay: idleDelayMs, lease: leaseMs, discardedFor: discardedForMs } = this.options.parking
     return this.#subscriptions.groups().map((plan) => {
-      const service = new RetryService(retryParts, { ...plan, workers, idleDelayMs, leaseMs })
+      const service = new RetryService(retryParts, { ...plan, workers, idleDelayMs, leaseMs, discardedForMs })
       const options = { ...plan, stopDeadlineMs: this.options.stopTimeout, onFailure: () => undefined }
       return { retries: service, consumer: new Consumer({ ...parts, onParked: () => service.wake() }, options) }
     })

@@ -54,6 +54,11 @@ export class PostgresParkingStore<Tx> implements ParkingStore<Tx> {
     throw new ConflictError('KEY_UNPARKED', 'A key was unparked again and again while a message was queued behind it. Run it again.')
   }
 
+  async load(tx: Tx, group: string): Promise<{ readonly rows: number; readonly bytes: number }> {
+    const { rows } = await this.#database.queryable(tx).query(loadSql, [group])
+    return { rows: Number(rows[0]?.['rows']), bytes: Number(rows[0]?.['bytes']) }
+  }
+
   async registerHandled(group: string, names: readonly string[]): Promise<void> {
     await this.#database.outside.query(registerSql, [group, names])
   }
@@ -153,6 +158,12 @@ const parkSql = `
            id, type, name, schema, key_topic, key_hash, alone, state, attempts, reason_code, reason, cause, fingerprint,
            topic, partition, record_offset, record_key, record_value, record_headers, record_timestamp_ms, place)
    order by place`
+
+// From an index that holds the sizes: the rows are not read.
+const loadSql = `
+  select count(*) as rows, coalesce(sum(bytes), 0) as bytes
+    from trunkline.parked_message
+   where consumer_group = $1 and state <> 'discarded'`
 
 const registerSql = `
   insert into trunkline.group_handles (consumer_group, name)

@@ -22,6 +22,7 @@ export class PostgresRetryStore<Tx> implements RetryStore<Tx> {
       key: row['key'],
       token,
       leftBehind: row['left_behind'] === true,
+      diedAlone: row['died_alone'] === true,
     }))
   }
 
@@ -84,9 +85,17 @@ export class PostgresRetryStore<Tx> implements RetryStore<Tx> {
     await this.#database.outside.query(giveBackSql, [...nameOf(key), key.token, delayMs])
   }
 
+  async runAlone(key: LeasedKey): Promise<boolean> {
+    return (await this.#database.outside.query(aloneSql, [...nameOf(key), key.token])).rowCount === 1
+  }
+
   async renew(key: LeasedKey, leaseMs: number): Promise<boolean> {
     const { rowCount } = await this.#database.outside.query(renewSql, [...nameOf(key), key.token, leaseMs])
     return rowCount === 1
+  }
+
+  async forgetDiscarded(group: string, olderThanMs: number): Promise<number> {
+    return (await this.#database.outside.query(forgetSql, [group, olderThanMs])).rowCount
   }
 
   async unpark(key: LeasedKey): Promise<boolean> {
@@ -134,7 +143,7 @@ function toQueued(row: Readonly<Record<string, unknown>>): QueuedMessage {
 // too: somebody died between the last message and the key's end. What this process cannot run is left to others.
 const leaseSql = `
   with due as materialized (
-    select k.consumer_group, k.topic, k.key_hash, k.lease_token is not null as left_behind
+    select k.consumer_group, k.topic, k.key_hash, k.lease_token is not null as left_behind, k.lease_token is not null and k.lease_alone as died_alone
       from trunkline.parked_key k
       left join lateral (
         select m.state, m.name, m.schema
@@ -155,10 +164,10 @@ const leaseSql = `
        for no key update of k skip locked
   )
   update trunkline.parked_key k
-     set lease_token = $5, lease_until = trunkline.now() + $6::float8 * interval '1 millisecond'
+     set lease_token = $5, lease_alone = false, lease_until = trunkline.now() + $6::float8 * interval '1 millisecond'
     from due
    where k.consumer_group = due.consumer_group and k.topic = due.topic and k.key_hash = due.key_hash
-  returning k.topic, k.key_hash, k.key, due.left_behind`
+  returning k.topic, k.key_hash, k.key, due.left_behind, due.died_alone`
 
 const dueInSql = `
   select (extract(epoch from min(due) - trunkline.now()) * 1000)::float8 as ms
@@ -224,7 +233,7 @@ const failSql = `
 // A dead message at the head holds the key: nothing is due until a person acts.
 const giveBackSql = `
   update trunkline.parked_key k
-     set lease_token = null, lease_until = '-infinity',
+     set lease_token = null, lease_alone = false, lease_until = '-infinity',
          due = case when (select state from trunkline.parked_message m
                            where m.consumer_group = $1 and m.key_topic = $2 and m.key_hash = $3
                            order by seq limit 1) = 'dead'
@@ -232,7 +241,19 @@ const giveBackSql = `
                     else trunkline.now() + $5::float8 * interval '1 millisecond' end
    where k.consumer_group = $1 and k.topic = $2 and k.key_hash = $3 and k.lease_token = $4`
 
+const aloneSql = `
+  update trunkline.parked_key set lease_alone = true
+   where consumer_group = $1 and topic = $2 and key_hash = $3 and lease_token = $4`
+
 const renewSql = `
   update trunkline.parked_key
      set lease_until = trunkline.now() + $5::float8 * interval '1 millisecond'
    where consumer_group = $1 and topic = $2 and key_hash = $3 and lease_token = $4`
+
+const forgetSql = `
+  delete from trunkline.parked_message
+   where seq in (select seq from trunkline.parked_message
+                  where state = 'discarded' and consumer_group = $1
+                    and discarded_at < trunkline.now() - $2::float8 * interval '1 millisecond'
+                  order by discarded_at
+                  limit 1000)`

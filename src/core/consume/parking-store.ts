@@ -51,6 +51,9 @@ export interface ParkingStore<Tx> {
    */
   park(tx: Tx, messages: readonly ParkedMessage[]): Promise<void>
 
+  /** How much the group keeps, what was discarded not counted. */
+  load(tx: Tx, group: string): Promise<{ readonly rows: number; readonly bytes: number }>
+
   /** Makes known that the group handles these message names. They are never skipped from now on. */
   registerHandled(group: string, names: readonly string[]): Promise<void>
 

@@ -1,10 +1,10 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import { ConflictError, errorName } from '../../foundation/errors.ts'
-import { deadLetter } from '../failures/dead-letter.ts'
-import { type Reason, reasonFor, reasonOf } from '../failures/reason.ts'
+import { reasonFor, reasonOf } from '../failures/reason.ts'
 import { DRAIN_MAX, drainKey } from './drain-key.ts'
 import { runHandler } from './pipeline.ts'
-import { type Fate, fateAfter } from './policies/fate.ts'
+import { fateAfter } from './policies/fate.ts'
+import { recordFailure } from './record-failure.ts'
 import { reactionTo } from './retry.ts'
 import type { RetryKeySettings, RetryParts } from './retry-parts.ts'
 import type { LeasedKey, QueuedMessage } from './retry-store.ts'
@@ -36,6 +36,7 @@ export async function emptyKey<Tx extends object>(
 ): Promise<void> {
   const { retries, clock } = parts
   let renewAt = clock.monotonic() + settings.leaseMs / 2
+  if (key.diedAlone && (await chargeCrash(parts, settings, key))) return
   let singles = 0
   while (!signal.aborted) {
     if (clock.monotonic() > renewAt) {
@@ -68,6 +69,28 @@ async function unpark<Tx extends object>({ retries, diagnostics }: RetryParts<Tx
     throw error
   }
   diagnostics.emit('retry.unparked', { group, topic })
+  return true
+}
+
+/** What a message waits at least that may have ended a process: whatever else the process does must have its time. */
+const CRASH_DELAY_MS_MIN = 10_000
+
+/**
+ * A process died while it ran this message and nothing else. It is charged with an attempt, and waits; it is never dead by
+ * that alone, for a process that is ended from outside looks the same.
+ *
+ * @returns whether it was charged, and the key given back
+ */
+async function chargeCrash<Tx extends object>(parts: RetryParts<Tx>, settings: RetryKeySettings<Tx>, key: LeasedKey): Promise<boolean> {
+  const [head] = await parts.retries.peek(key, { messages: 1, bytes: 0 })
+  const routed = head === undefined ? undefined : await route(parts, settings, head)
+  if (head === undefined || routed?.kind !== 'message') return false
+  const { message, subscription } = routed
+  const text = 'A process ended while it ran this message and nothing else. It may have died of it.'
+  const delays = [...subscription.policy.retry.delaysMs, CRASH_DELAY_MS_MIN]
+  const delayMs = Math.max(CRASH_DELAY_MS_MIN, delays[Math.min(head.attempts, delays.length - 1)] ?? 0)
+  const reason = reasonFor('PROCESS_ENDED', text, message.name)
+  await recordFailure(parts, key, head, message, reason, { state: 'waiting', queued: true, delayMs })
   return true
 }
 
@@ -172,7 +195,7 @@ async function setAside<Tx extends object>(
   const reason = reasonFor(routed.code, routed.reason, routed.type)
   // What a handler failed on holds its key, even if it was not kept whole; what never was readable holds nobody up.
   const queued = head.attempts > 0
-  await record(parts, key, head, { type: routed.type, id: head.inboxId }, reason, { state: 'dead', queued, delayMs: 0 })
+  await recordFailure(parts, key, head, { type: routed.type, id: head.inboxId }, reason, { state: 'dead', queued, delayMs: 0 })
   return false
 }
 
@@ -186,29 +209,5 @@ async function fail<Tx extends object>(
   const attempts = head.attempts + 1
   const seen = { group: key.group, type: message.type, id: message.id }
   parts.diagnostics.emit('delivery.failed', { ...seen, attempt: attempts, reason: errorName(error) })
-  await record(parts, key, head, message, reasonOf(error, message.name), fateAfter(subscription.policy, attempts, error))
-}
-
-/** A failure has a transaction of its own: that of the attempt is gone. */
-async function record<Tx extends object>(
-  parts: RetryParts<Tx>,
-  key: LeasedKey,
-  head: QueuedMessage,
-  { type, id }: { readonly type: string; readonly id: string },
-  reason: Reason,
-  fate: Fate,
-): Promise<void> {
-  const { diagnostics, incidents, publisher, retries } = parts
-  const { group } = key
-  const attempts = head.attempts + 1
-  const dead = { group, place: head.place, offset: head.record.offset, type, id, attempts, code: reason.code, holdsItsKey: fate.queued }
-  diagnostics.emit('retry.recording', { group, type, id })
-  const tx = await publisher.transaction(async (tx) => {
-    if (!(await retries.fail(tx, key, { seq: head.seq, attempts, reason, fate }))) return undefined
-    if (fate.state === 'dead') await incidents.recordIn(tx, deadLetter(dead))
-    return tx
-  })
-  if (tx === undefined) return
-  incidents.announce(tx)
-  diagnostics.emit('delivery.parked', { group, type, id, state: fate.state, reason: reason.code })
+  await recordFailure(parts, key, head, message, reasonOf(error, message.name), fateAfter(subscription.policy, attempts, error))
 }

@@ -12,9 +12,12 @@ export interface RetrySettings<Tx> extends RetryKeySettings<Tx> {
   readonly workers: number
   /** Longest pause between two looks. */
   readonly idleDelayMs: number
+  /** How long a discarded message can be restored. */
+  readonly discardedForMs: number
 }
 
 const ERROR_PAUSE_MS_MAX = 5_000
+const FORGET_EVERY_MS = 60_000
 
 /**
  * Empties the parked keys of one group: what is due runs again, in the order of its key.
@@ -27,6 +30,11 @@ export class RetryService<Tx extends object> implements Service {
   readonly #settings: RetrySettings<Tx>
   readonly #capable: Capabilities
   readonly #running = new Set<Promise<void>>()
+  /** Keys of which a process may have died: each runs alone. */
+  readonly #suspects: LeasedKey[] = []
+  /** Keys that could not be given back while the database was away; whoever finds their leases later would take them for a crash. */
+  readonly #unreturned: LeasedKey[] = []
+  #forgetAt = 0
   readonly #wakeUp = new WakeUp()
   readonly #loop: Loop
   #failures = 0
@@ -72,10 +80,16 @@ export class RetryService<Tx extends object> implements Service {
     const { retries, pause, diagnostics } = this.#parts
     const { group, idleDelayMs, leaseMs, workers } = this.#settings
     try {
-      const free = pause.isPaused(group) ? 0 : workers - this.#running.size
+      await this.#giveBack()
+      const free = pause.isPaused(group) || this.#suspects.length > 0 ? 0 : workers - this.#running.size
       const keys = free > 0 ? await retries.lease(this.#capable, free, leaseMs) : []
       if (keys.length > 0) diagnostics.emit('retry.leased', { group, keys: keys.length })
-      for (const key of keys) this.#work(key, signal)
+      for (const key of keys) {
+        if (key.leftBehind) this.#suspects.push(key)
+        else this.#work(key, signal)
+      }
+      await this.#runSuspect(signal)
+      await this.#forget()
       this.#ready = true
       this.#failures = 0
       if (this.#running.size > 0) return idleDelayMs
@@ -85,12 +99,36 @@ export class RetryService<Tx extends object> implements Service {
     }
   }
 
+  async #giveBack(): Promise<void> {
+    for (let [key] = this.#unreturned; key !== undefined; [key] = this.#unreturned) {
+      await this.#parts.retries.giveBack(key, 0)
+      this.#unreturned.shift()
+    }
+  }
+
+  /** A key that was left behind in the middle of a run may be what ended the process: nothing else runs here beside it. */
+  async #runSuspect(signal: AbortSignal): Promise<void> {
+    const [suspect] = this.#suspects
+    if (suspect === undefined || this.#running.size > 0) return
+    this.#suspects.shift()
+    if (await this.#parts.retries.runAlone(suspect)) this.#work(suspect, signal)
+  }
+
+  async #forget(): Promise<void> {
+    const { clock, retries } = this.#parts
+    if (clock.monotonic() < this.#forgetAt) return
+    this.#forgetAt = clock.monotonic() + FORGET_EVERY_MS
+    await retries.forgetDiscarded(this.#settings.group, this.#settings.discardedForMs)
+  }
+
   #work(key: LeasedKey, signal: AbortSignal): void {
     const { pause } = this.#parts
     const work = pause
       .count(this.#settings.group, () => emptyKey(this.#parts, this.#settings, key, signal))
-      // Its lease runs out by itself.
-      .catch((error: unknown) => void this.#interrupted(error))
+      .catch((error: unknown) => {
+        this.#unreturned.push(key)
+        this.#interrupted(error)
+      })
       .finally(() => {
         this.#running.delete(work)
         this.#wakeUp.wake()

@@ -19,6 +19,8 @@ export interface LeasedKey extends KeyReference {
   readonly token: string
   /** Whoever had it before neither gave it back nor emptied it: that process may have died of its first message. */
   readonly leftBehind: boolean
+  /** The same, and that process ran nothing else meanwhile: it died of the message, or was ended from outside. */
+  readonly diedAlone: boolean
 }
 
 /** A message of a parked key, as it is to be tried again. */
@@ -79,8 +81,14 @@ export interface RetryStore<Tx> {
   /** Gives the key back, due after `delayMs`, no attempt spent. A held key waits for a person, however soon it is due. */
   giveBack(key: LeasedKey, delayMs: number): Promise<void>
 
+  /** Notes that nothing else runs beside this key from now on, until it is given back. @returns whether the lease is still ours */
+  runAlone(key: LeasedKey): Promise<boolean>
+
   /** Keeps a lease that is still ours for so long. @returns whether it was */
   renew(key: LeasedKey, leaseMs: number): Promise<boolean>
+
+  /** Deletes messages that were discarded longer ago than so many milliseconds, some at a time. @returns how many */
+  forgetDiscarded(group: string, olderThanMs: number): Promise<number>
 
   /** Deletes the key if no message is left. It waits for whoever may be appending. @returns false when one was left, or the lease is somebody else's */
   unpark(key: LeasedKey): Promise<boolean>

@@ -15,6 +15,7 @@ export type Reaction = 'fenced' | 'unavailable' | 'conflict' | 'permanent' | 'fa
 /** @param handlerRan whether the failure can be the handler's at all */
 export function reactionTo(error: unknown, handlerRan: boolean): Reaction {
   if (isTrunklineError(error, 'POSITION_FENCED')) return 'fenced'
+  if (isTrunklineError(error, 'PARKING_FULL')) return 'unavailable'
   if (isTrunklineError(error, 'DATABASE_UNAVAILABLE') || isRegistryError(error)) return 'unavailable'
   // The outbox is at its cap because Kafka is away: what publishes has to wait for it.
   if (isTrunklineError(error, 'OUTBOX_FULL')) return 'unavailable'

@@ -115,6 +115,7 @@ test('an id is claimed before a parked key is locked, whatever becomes of the re
         order.push('parked key')
         return real.park(tx, messages)
       },
+      load: (tx, group) => real.load(tx, group),
       registerHandled: (group, names) => real.registerHandled(group, names),
       handledByGroup: (tx, group, names) => real.handledByGroup(tx, group, names),
     }),

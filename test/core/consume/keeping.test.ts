@@ -138,6 +138,7 @@ describe('a message is kept, whatever it looks like and whatever its handler thr
 function refusing(refuses: (message: ParkedMessage) => boolean) {
   return (real: ParkingStore<Transaction>, database: Database<Transaction>): ParkingStore<Transaction> => ({
     lockParked: (tx, place, keys) => real.lockParked(tx, place, keys),
+    load: (tx, group) => real.load(tx, group),
     registerHandled: (group, names) => real.registerHandled(group, names),
     handledByGroup: (tx, group, names) => real.handledByGroup(tx, group, names),
     park: async (tx, messages) => {

@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SubscriptionOptions } from '../../../src/core/consume/registry.ts'
 import { PermanentError } from '../../../src/foundation/errors.ts'
+import { createBackbone } from '../../../src/index.ts'
 import { attemptsCountedAfter } from '../../kit/broken/attempts-counted-after.ts'
 import { unparkWithoutLock } from '../../kit/broken/unpark-without-lock.ts'
 import { countedOn } from '../../kit/contracts.ts'
@@ -162,6 +163,81 @@ describe('a parked key', () => {
   })
 })
 
+describe('a message that may have ended a process', () => {
+  async function leftBehind(alone: boolean) {
+    const bench = await ConsumeBench.open()
+    await bench.park('a')
+    await bench.query('update trunkline.parked_key set lease_token = gen_random_uuid(), lease_alone = $1', [alone])
+    const { witness } = await consuming(bench, { inline: 2, delays: [] })
+    return { bench, witness }
+  }
+
+  test('runs again, alone, when others ran beside it', async () => {
+    const { bench, witness } = await leftBehind(false)
+
+    await witness.saw('retry.unparked')
+
+    expect(await bench.effects()).toEqual(['a1'])
+    expect(witness.count('delivery.parked')).toBe(0)
+  })
+
+  test('is charged when it was alone, waits for a while, and is not dead by that', async () => {
+    const { bench, witness } = await leftBehind(true)
+
+    await witness.saw('delivery.parked', ({ reason }) => reason === 'PROCESS_ENDED')
+
+    expect(await bench.effects()).toEqual([])
+    expect(await bench.parked()).toEqual([{ state: 'waiting', attempts: 2, reason_code: 'PROCESS_ENDED', keyed: true }])
+    expect(await bench.query("select from trunkline.parked_key where due > now() + interval '5 seconds'")).toHaveLength(1)
+  })
+})
+
+describe('a group that keeps as much as it may', () => {
+  test('lets the partition wait where something would have to be set aside, says so once, and goes on when there is room', async () => {
+    const bench = await ConsumeBench.open()
+    const backbone = createBackbone({
+      service: 'judge',
+      kafka: { driver: 'memory', log: bench.log },
+      database: { connectionString: bench.url },
+      parking: { rowsMax: 2 },
+      logger: false,
+    })
+    onTestFinished(() => backbone.stop())
+    const witness = new Witness(backbone.diagnostics)
+    applyCounted(backbone, { topic: 't', retry: { inline: 0, delays: [] } })
+    await bench.publishAll([['a', 'poison'], ['b', 'poison'], 'd', ['c', 'poison'], 'e'])
+    await backbone.start({ run: ['consume'] })
+    await witness.saw('incident.recorded', ({ kind }) => kind === 'parking_full')
+    await witness.saw('consumer.interrupted', () => true, 2)
+    const kept = await bench.parked()
+    const incidents = await bench.query("select message from trunkline.incident where kind = 'parking_full'")
+
+    await bench.query('delete from trunkline.parked_message where seq = (select min(seq) from trunkline.parked_message)')
+    await bench.settled()
+
+    expect(kept).toHaveLength(2)
+    expect(incidents).toEqual([{ message: expect.stringMatching(/keeps 2 messages .* may keep 2 .*parking.rowsMax/) }])
+    expect((await bench.effects()).toSorted()).toEqual(['d1', 'e1'])
+    expect(await bench.parked()).toHaveLength(2)
+  })
+})
+
+test('what was discarded is forgotten after its time', async () => {
+  const bench = await ConsumeBench.open()
+  await bench.park('a', 'b')
+  await bench.query(
+    "update trunkline.parked_message set state = 'discarded', key_topic = null, key_hash = null, discarded_at = now() - interval '13 days'",
+  )
+  await bench.query(
+    "update trunkline.parked_message set discarded_at = now() - interval '15 days' where seq = (select min(seq) from trunkline.parked_message)",
+  )
+  await consuming(bench, {})
+
+  await until('one message less', async () => (await bench.parked()).length < 2)
+
+  expect(await bench.parked()).toHaveLength(1)
+})
+
 describe('a build that cannot handle a type', () => {
   test('leaves it, and its key, to one that can, and spends no attempt on it', async () => {
     const bench = await ConsumeBench.open()
@@ -260,7 +336,9 @@ describe('a seeded bug shows itself', () => {
         takeAll: (tx, key, messages) => real.takeAll(tx, key, messages),
         fail: (tx, key, failed) => real.fail(tx, key, failed),
         giveBack: (key, delayMs) => real.giveBack(key, delayMs),
+        runAlone: (key) => real.runAlone(key),
         renew: (key, leaseMs) => real.renew(key, leaseMs),
+        forgetDiscarded: (group, olderThanMs) => real.forgetDiscarded(group, olderThanMs),
         unpark: async (key) => {
           if (appended++ === 0) await bench.park('a')
           return await real.unpark(key)

@@ -14,7 +14,9 @@ export function attemptsCountedAfter(real: RetryStore<Transaction>): RetryStore<
       return true
     },
     giveBack: (key, delayMs) => real.giveBack(key, delayMs),
+    runAlone: (key) => real.runAlone(key),
     renew: (key, leaseMs) => real.renew(key, leaseMs),
+    forgetDiscarded: (group, olderThanMs) => real.forgetDiscarded(group, olderThanMs),
     unpark: (key) => real.unpark(key),
   }
 }

@@ -14,7 +14,9 @@ export function unparkWithoutLock(real: RetryStore<Transaction>, { outside }: Da
     takeAll: async () => false,
     fail: (tx, key, failed) => real.fail(tx, key, failed),
     giveBack: (key, delayMs) => real.giveBack(key, delayMs),
+    runAlone: (key) => real.runAlone(key),
     renew: (key, leaseMs) => real.renew(key, leaseMs),
+    forgetDiscarded: (group, olderThanMs) => real.forgetDiscarded(group, olderThanMs),
     unpark: async ({ group, topic, hash }) => {
       await outside.query(
         'alter table trunkline.parked_message drop constraint if exists parked_message_consumer_group_key_topic_key_hash_fkey',
