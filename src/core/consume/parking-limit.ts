@@ -24,6 +24,8 @@ interface KnownLoad {
 /** How long a count is believed, and how much of the time counting may take. */
 const BELIEVED_MS_MIN = 1_000
 const COUNTING_SHARE = 50
+/** How much room there must be again before the next time that it is full is another episode. */
+const ROOM_SHARE = 0.1
 
 /**
  * A parking store that is full at some point: then nothing more is set aside, and the partition that needs it pauses.
@@ -50,17 +52,19 @@ export class LimitedParking<Tx> implements ParkingStore<Tx> {
     const [first] = messages
     if (first === undefined) return
     const { group } = first
-    const load = await this.#loadOf(tx, group)
     const bytes = messages.reduce((sum, message) => sum + bytesOf(message), 0)
-    if (load.rows + messages.length > this.#limits.rowsMax || load.bytes + bytes > this.#limits.bytesMax) {
-      // The next try counts again.
-      load.until = 0
-      throw await this.#full(group, load)
-    }
+    let load = await this.#loadOf(tx, group)
+    // What was added since the count may have been rolled back.
+    if (this.#exceeds(load, messages.length, bytes)) load = await this.#count(tx, group)
+    if (this.#exceeds(load, messages.length, bytes)) throw await this.#full(group, load)
     await this.#parts.parking.park(tx, messages)
     load.rows += messages.length
     load.bytes += bytes
-    this.#told.delete(group)
+    if (!this.#exceeds(load, this.#limits.rowsMax * ROOM_SHARE, this.#limits.bytesMax * ROOM_SHARE)) this.#told.delete(group)
+  }
+
+  #exceeds(load: KnownLoad, rows: number, bytes: number): boolean {
+    return load.rows + rows > this.#limits.rowsMax || load.bytes + bytes > this.#limits.bytesMax
   }
 
   lockParked(...asked: Parameters<ParkingStore<Tx>['lockParked']>): ReturnType<ParkingStore<Tx>['lockParked']> {
@@ -80,10 +84,13 @@ export class LimitedParking<Tx> implements ParkingStore<Tx> {
   }
 
   async #loadOf(tx: Tx, group: string): Promise<KnownLoad> {
-    const { clock, parking } = this.#parts
     const known = this.#loads.get(group)
+    return known !== undefined && this.#parts.clock.monotonic() < known.until ? known : await this.#count(tx, group)
+  }
+
+  async #count(tx: Tx, group: string): Promise<KnownLoad> {
+    const { clock, parking } = this.#parts
     const begun = clock.monotonic()
-    if (known !== undefined && begun < known.until) return known
     const counted = await parking.load(tx, group)
     const tookMs = clock.monotonic() - begun
     const load = { ...counted, until: begun + Math.max(BELIEVED_MS_MIN, tookMs * COUNTING_SHARE) }
