@@ -37,6 +37,18 @@ const deadly: [{ at: FailpointName; within: number }, ...{ at: FailpointName; wi
   { at: 'offset.committing', within: 1 },
 ]
 
+/** Every point between two awaits of a consumer, and how often it is passed at least while eighty messages are settled. */
+const awaits: readonly { at: FailpointName; within: number }[] = [
+  { at: 'consumer.assigned', within: 3 },
+  { at: 'batch.began', within: 3 },
+  { at: 'batch.claimed', within: 3 },
+  { at: 'delivery.started', within: 60 },
+  { at: 'batch.committing', within: 3 },
+  { at: 'batch.committed', within: 3 },
+  { at: 'delivery.applied', within: 60 },
+  { at: 'offset.committing', within: 2 },
+]
+
 export const proofs: Readonly<Record<string, Proof>> = {
   outbox: {
     about: 'a relay is killed or frozen at each of its failpoints, 40 times a seed (G1, G2, G4, G6)',
@@ -68,6 +80,32 @@ export const proofs: Readonly<Record<string, Proof>> = {
         await worker.ended(60_000)
         faults.note('worker killed', worker.fired(at))
       }
+      run.spawn({ run: ['relay', 'consume'] })
+      return faults.all
+    },
+  },
+
+  consume: {
+    about: 'consumers die by SIGKILL at every await of a batch, each point in turn, while messages stand twice in the log (G2–G4)',
+    disturb: async (run, random) => {
+      const faults = new Tally()
+      const relay = run.spawn({ run: ['relay'] })
+      for (const { at, within } of awaits) {
+        await run.publishAll(keys, 4)
+        const worker = run.spawn({ run: ['consume'], failpoints: [{ at, nth: random.between(1, within), act: 'SIGKILL' }] })
+        // Where it is not passed so often, it is passed when more comes.
+        await until(
+          'the death',
+          async () => {
+            if (worker.running) await run.publishAll(keys, 1)
+            return !worker.running
+          },
+          60_000,
+        )
+        faults.note(`killed at ${at}`, worker.fired(at))
+      }
+      relay.kill('SIGKILL')
+      await relay.ended()
       run.spawn({ run: ['relay', 'consume'] })
       return faults.all
     },

@@ -2,6 +2,7 @@ import { Pool } from 'pg'
 import { onTestFinished } from 'vitest'
 import { MemoryLog } from '../../../src/adapters/memory/memory-log.ts'
 import { PostgresParkingStore } from '../../../src/adapters/postgres/parking-store.ts'
+import type { ConsumedRecord } from '../../../src/core/broker/log-consumer.ts'
 import type { HeaderPair } from '../../../src/core/broker/log-producer.ts'
 import { type Backbone, createBackbone } from '../../../src/index.ts'
 import { Assembly, type Replacements } from '../../kit/assembly.ts'
@@ -54,8 +55,8 @@ export class ConsumeBench {
   }
 
   /** The same, put together by hand. */
-  assembly(replacements: Replacements = {}): Assembly {
-    const assembly = new Assembly(this.#options(), replacements)
+  assembly(replacements: Replacements = {}, connectionString = this.url): Assembly {
+    const assembly = new Assembly({ ...this.#options(), database: { connectionString } }, replacements)
     onTestFinished(() => assembly.stop())
     return assembly
   }
@@ -112,6 +113,11 @@ export class ConsumeBench {
     }
   }
 
+  /** What stands in the topic now. */
+  async records(): Promise<readonly ConsumedRecord[]> {
+    return (await this.#reader.read('t')).flat()
+  }
+
   async headersOf(topic: string): Promise<Record<string, string>[]> {
     const partitions = await this.#reader.read(topic)
     return partitions.flat().map(({ headers }) => Object.fromEntries(headers.map(([name, value]) => [name, String(value)])))
@@ -129,6 +135,14 @@ export class ConsumeBench {
       return Number(row?.['at']) === end
     })
     await until('no message that is to run again now', async () => (await this.query(retriesSql, [group])).length === 0)
+  }
+
+  /** Resolves when the group stands at that offset. */
+  async reached(offset: number, group = 'judge'): Promise<void> {
+    await until(`group "${group}" at offset ${offset}`, async () => {
+      const [row] = await this.query(positionSql, [group])
+      return Number(row?.['at']) === offset
+    })
   }
 
   async effects(): Promise<string[]> {
