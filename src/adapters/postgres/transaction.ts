@@ -3,6 +3,7 @@ import type { QueryResult as DriverResult, PoolClient, QueryConfig } from 'pg'
 import type { QueryResult, Transaction, TransactionHooks } from '../../core/database/database.ts'
 import { PermanentError } from '../../foundation/errors.ts'
 import { codeOf, mapDatabaseError } from './errors.ts'
+import { gatherWrites } from './one-write.ts'
 
 /** Statements that would end, split or reconfigure the transaction behind our back. */
 const control =
@@ -143,7 +144,10 @@ export class OpenTransaction {
 
   /** Statements reach the server in the order of the calls, in one write where the connection pipelines. */
   send(query: QueryConfig): Promise<DriverResult> {
-    if (this.#client.pipeline) return this.#client.query(query)
+    if (this.#client.pipeline) {
+      gatherWrites(this.#client)
+      return this.#client.query(query)
+    }
     const answer = this.#turn.then(() => this.#client.query(query))
     this.#turn = answer.catch(() => undefined)
     return answer

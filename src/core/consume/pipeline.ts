@@ -66,19 +66,23 @@ class OpenDelivery<Tx extends object> implements Incoming<Tx> {
   readonly group: string
   readonly message: Message
   readonly attempt: number
-  readonly signal: AbortSignal
+  readonly #signal: () => AbortSignal
   readonly #parts: PipelineParts<Tx>
   readonly #run: Run<Tx>
   #open = true
 
-  constructor(parts: PipelineParts<Tx>, run: Run<Tx>, signal: AbortSignal) {
+  constructor(parts: PipelineParts<Tx>, run: Run<Tx>, signal: () => AbortSignal) {
     this.tx = run.tx
     this.group = run.group
     this.message = run.message
     this.attempt = run.attempt
-    this.signal = signal
+    this.#signal = signal
     this.#parts = parts
     this.#run = run
+  }
+
+  get signal(): AbortSignal {
+    return this.#signal()
   }
 
   get idempotencyKey(): string {

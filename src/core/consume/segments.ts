@@ -69,15 +69,17 @@ async function trySegment<Tx extends object>(
     await (parts.database.savepoint?.(tx, work) ?? work())
     return []
   } catch (error) {
-    const undone = trial.threw.length > 0 && isCharged(reactionTo(error, true)) && trial.threw.every(leavesTransaction)
+    const own = trial.threw.filter(({ spoiled }) => !spoiled)
+    const undone = own.length > 0 && own.every(leavesTransaction) && isCharged(reactionTo(error, true))
     if (!undone || trial.signal.aborted || parts.database.savepoint === undefined) throw error
     trial.txs.splice(txs)
-    return trial.threw.splice(0)
+    trial.threw.splice(0)
+    return own
   }
 }
 
 /** A handler that still runs could use the transaction, and work beside a savepoint has lost it for good. */
-function leavesTransaction<Tx>({ error, spoiled }: Thrown<Tx>): boolean {
+function leavesTransaction<Tx>({ error }: Thrown<Tx>): boolean {
   const unusable = ['HANDLER_TIMEOUT', 'SAVEPOINT_OPEN', 'SAVEPOINT_ENDED'].some((code) => isTrunklineError(error, code))
-  return !unusable && !spoiled && isCharged(reactionTo(error, true))
+  return !unusable && isCharged(reactionTo(error, true))
 }

@@ -86,7 +86,7 @@ function charge<Tx extends object>(
 ): void {
   const { message, subscription } = of.routed
   const { type, id } = message
-  if (!subscription.policy.interleaves) held.caution = CAUTION
+  held.caution = CAUTION
   parts.diagnostics.emit('delivery.failed', { group: held.group, type, id, attempt: 1, reason: errorName(error) })
   tries.setAside(of, { attempts: 1, reason: reasonOf(error, message.name), fate: fateAfter(subscription.policy, 1, error) })
 }
