@@ -16,8 +16,10 @@ import { median, type Row, toRow } from './result.ts'
 const SIZES = [3, 30]
 const SCHEMAS = 200
 const ROUNDS = 12
-/** Operations between two looks at the clock: about 20 ms. */
-const OPERATIONS = 10_000
+/** For the compiler, before the first round. */
+const WARM_UP = 20_000
+/** Between two looks at the clock: long enough for its steps, short enough that some rounds are left alone by whatever else runs. */
+const ROUND_MICROS = 20_000
 
 type Work = () => unknown
 
@@ -113,13 +115,11 @@ function measure({ name, baseline, work, ratioAtMost }: Case, runs: number, say:
 
 /** CPU time for one operation; the best of several rounds, because whatever else runs here only adds to it. */
 function measureBoth(baseline: Work, work: Work): { readonly beside: number; readonly ours: number } {
-  let [beside, ours] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
-  for (let round = 0; round <= ROUNDS; round++) {
-    const [first, second] = [cpuMicros(baseline), cpuMicros(work)]
-    // The first round is for the compiler.
-    if (round === 0) continue
-    beside = Math.min(beside, first)
-    ours = Math.min(ours, second)
+  let [beside, ours] = [cpuMicros(baseline, WARM_UP), cpuMicros(work, WARM_UP)]
+  const operations = Math.ceil(ROUND_MICROS / Math.min(beside, ours))
+  for (let round = 0; round < ROUNDS; round++) {
+    beside = Math.min(beside, cpuMicros(baseline, operations))
+    ours = Math.min(ours, cpuMicros(work, operations))
   }
   return { beside, ours }
 }
@@ -127,12 +127,12 @@ function measureBoth(baseline: Work, work: Work): { readonly beside: number; rea
 /** What the work returned last, so that it cannot be left out. */
 let kept: unknown
 
-function cpuMicros(work: Work): number {
+function cpuMicros(work: Work, operations: number): number {
   const before = process.cpuUsage()
-  for (let operation = 0; operation < OPERATIONS; operation++) kept = work()
+  for (let operation = 0; operation < operations; operation++) kept = work()
   const { user, system } = process.cpuUsage(before)
   if (kept === undefined) throw new Error('The work returned nothing.')
-  return (user + system) / OPERATIONS
+  return (user + system) / operations
 }
 
 function generation(runs: number): Row {

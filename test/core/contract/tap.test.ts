@@ -3,7 +3,7 @@ import { avscType } from '../../../src/core/contract/guarded-avro.ts'
 import { readText } from '../../../src/core/contract/tap.ts'
 
 const type = avscType('string')
-/** Shorter and longer than what is put together from single characters. */
+/** Shorter and longer than what is read by a function of its own. */
 const lengths = Array.from({ length: 40 }, (_, length) => length)
 
 function read(text: Buffer): unknown {
