@@ -6,6 +6,7 @@ export type IncidentKind =
   | 'message_refused'
   | 'topic_refused'
   | 'row_overlooked'
+  | 'archive_untended'
   | 'type_unhandled'
   | 'position_below_log_start'
   | 'position_above_log_end'

@@ -31,7 +31,7 @@ export function buildDatabase<Tx extends object>(options: ParsedOptions, shared:
     database,
     publisher: new Publisher({ ...shared, database, appender, service, room, onPublished }),
     bell: new PostgresOutboxBell(connection),
-    outboxes: new PostgresOutboxStoreFactory(connection),
+    outboxes: new PostgresOutboxStoreFactory(connection, { archiveMs: options.outbox.archive }),
     incidents: new PostgresIncidentLog({ ...shared, database, service }),
     address: addressOf(connection),
   }

@@ -24,16 +24,19 @@ const ACQUIRE_ANSWER_MS = 5_000
 /** Opens the relay's own two connections: one reads, renews and listens, the other writes without waiting for the disk. */
 export class PostgresOutboxStoreFactory implements OutboxStoreFactory {
   readonly #connection: ClientConfig
+  readonly #archiveMs: number | undefined
 
-  constructor(connection: ClientConfig) {
+  /** @param options.archiveMs how long messages are kept after Kafka acknowledged them; `undefined`: they are deleted */
+  constructor(connection: ClientConfig, options: { readonly archiveMs?: number | undefined } = {}) {
     this.#connection = connection
+    this.#archiveMs = options.archiveMs
   }
 
   async open(events: OutboxStoreEvents): Promise<OutboxStore> {
     const reader = await SingleSession.open(this.#connection, 'trunkline relay', events.onLost)
     try {
       const writer = await SingleSession.open(this.#connection, 'trunkline relay writer', events.onLost)
-      return new PostgresOutboxStore(reader, writer, events)
+      return new PostgresOutboxStore({ reader, writer, archiveMs: this.#archiveMs }, events)
     } catch (error) {
       await reader.close(CLOSE_DEADLINE_MS)
       throw error
@@ -41,16 +44,25 @@ export class PostgresOutboxStoreFactory implements OutboxStoreFactory {
   }
 }
 
+interface OutboxStoreParts {
+  readonly reader: SingleSession
+  readonly writer: SingleSession
+  readonly archiveMs: number | undefined
+}
+
 class PostgresOutboxStore implements OutboxStore {
   readonly #reader: SingleSession
   readonly #writer: SingleSession
+  readonly #archiveMs: number | undefined
   readonly #listening: Promise<void>
   readonly #token = newToken()
   readonly #echo = Promise.withResolvers<void>()
 
-  constructor(reader: SingleSession, writer: SingleSession, events: OutboxStoreEvents) {
+  constructor(parts: OutboxStoreParts, events: OutboxStoreEvents) {
+    const { reader, writer, archiveMs } = parts
     this.#reader = reader
     this.#writer = writer
+    this.#archiveMs = archiveMs
     this.#listening = reader.listen(OUTBOX_CHANNEL, (said) => {
       if (said === `${ECHO}${this.#token}`) this.#echo.resolve()
       else if (said === VACANT) events.onVacant()
@@ -78,8 +90,14 @@ class PostgresOutboxStore implements OutboxStore {
 
   async remove(term: Term, rows: readonly PendingRow[]): Promise<bigint | undefined> {
     const [seqs, ids] = [rows.map(({ seq }) => seq), rows.map(({ id }) => id)]
-    const [row] = await this.#writer.ask(removeSql, [term.owner, term.epoch, `{${seqs.join(',')}}`, `{${ids.join(',')}}`])
+    const sql = this.#archiveMs === undefined ? removeSql : archiveSql
+    const [row] = await this.#writer.ask(sql, [term.owner, term.epoch, `{${seqs.join(',')}}`, `{${ids.join(',')}}`])
     return row?.[0] === 't' ? BigInt(row[1] ?? 0) : undefined
+  }
+
+  async tendArchive(): Promise<void> {
+    if (this.#archiveMs === undefined) return
+    await this.#writer.ask("select trunkline.tend_outbox_archive($1::bigint * interval '1 millisecond')", [this.#archiveMs])
   }
 
   async newTransactionId(): Promise<bigint> {
@@ -180,6 +198,19 @@ const removeSql = `
     delete from trunkline.outbox as o
      using unnest($3::bigint[], $4::uuid[]) as acked (seq, id)
      where o.seq = acked.seq and o.id = acked.id and exists (select from lease)
+  )
+  select exists (select from lease) as mine, pg_current_xact_id()::text as transaction_id`
+
+// One time for the whole statement: within it the numbers tell the order.
+const archiveSql = `
+  with ${leaseSql}, removed as (
+    delete from trunkline.outbox as o
+     using unnest($3::bigint[], $4::uuid[]) as acked (seq, id)
+     where o.seq = acked.seq and o.id = acked.id and exists (select from lease)
+    returning o.seq, o.bucket, o.key_hash, o.topic, o.id, o.key, o.value, o.headers, o.created_at
+  ), archived as (
+    insert into trunkline.outbox_archive (published_at, seq, bucket, key_hash, topic, id, key, value, headers, created_at)
+    select (select trunkline.now()), * from removed
   )
   select exists (select from lease) as mine, pg_current_xact_id()::text as transaction_id`
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Clock } from '../../foundation/clock.ts'
+import { duration } from '../../foundation/duration.ts'
 import { TransientError } from '../../foundation/errors.ts'
 
 export const outboxOptions = z.strictObject({
@@ -7,6 +8,11 @@ export const outboxOptions = z.strictObject({
   rowsMax: z.int().min(1_000).max(1_000_000_000).default(10_000_000),
   /** Bytes of messages that may wait in the outbox. Default 10 GiB; it is an estimate, by the size of some of them. */
   bytesMax: z.int().min(1_048_576).max(1_099_511_627_776_000).default(10_737_418_240),
+  /**
+   * How long messages are kept in `trunkline.outbox_archive` after Kafka has acknowledged them, '1h' to '3650d', for
+   * `trunkline outbox redrive --from-archive`. Whole days of UTC are dropped. Default: not at all.
+   */
+  archive: duration({ min: '1h', max: '3650d' }).optional(),
 })
 export type OutboxSettings = z.output<typeof outboxOptions>
 

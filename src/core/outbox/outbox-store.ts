@@ -140,6 +140,9 @@ export interface OutboxStore {
    */
   remove(term: Term, rows: readonly PendingRow[]): Promise<bigint | undefined>
 
+  /** Makes room in the archive for the days to come, and drops what is old enough; a no-op where nothing is archived. */
+  tendArchive(): Promise<void>
+
   /** @returns the number of a transaction that began after this was called */
   newTransactionId(): Promise<bigint>
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../../foundation/clock.ts'
+import { messageOf } from '../../foundation/errors.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { Episodes } from './episodes.ts'
 import type { HeldKeys } from './held-keys.ts'
@@ -15,6 +16,9 @@ const MOVE_MAX = 1_000
 const SWEEP_EVERY_MS = 10_000
 /** A sweep walks over whatever is not vacuumed: it may take this part of the time, no more. */
 const SWEEP_SHARE = 0.005
+/** The archive has room for two days ahead. */
+const TEND_EVERY_MS = 3_600_000
+const TEND_AGAIN_MS = 60_000
 
 export interface UpkeepParts {
   readonly store: OutboxStore
@@ -39,6 +43,7 @@ export class Upkeep {
   readonly #term: Term
   readonly #events: UpkeepEvents
   #sweepAtMs: number
+  #tendAtMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: UpkeepParts, term: Term, events: UpkeepEvents) {
     this.#parts = parts
@@ -64,8 +69,27 @@ export class Upkeep {
     const nextInMs = await this.#moveDue()
     if (nextInMs === undefined) return this.#events.onOver()
     if (clock.monotonic() >= this.#sweepAtMs) await this.#sweep()
+    if (clock.monotonic() >= this.#tendAtMs) await this.#tendArchive()
     await episodes.tellRest().catch(() => undefined)
     await clock.sleep(Math.min(LOOK_EVERY_MS, nextInMs), signal)
+  }
+
+  /** Where it fails nothing is lost and nothing stops: what is archived waits in a partition for the rest. */
+  async #tendArchive(): Promise<void> {
+    const { store, clock, episodes } = this.#parts
+    this.#tendAtMs = clock.monotonic() + TEND_EVERY_MS
+    try {
+      await store.tendArchive()
+      episodes.end('outbox archive')
+    } catch (error) {
+      this.#tendAtMs = clock.monotonic() + TEND_AGAIN_MS
+      episodes.note({
+        kind: 'archive_untended',
+        subject: 'outbox archive',
+        message: `The archive of the outbox got no partition for the days to come, or old ones were not dropped (${messageOf(error)}). It is tried again every minute; the relay's user needs execute on trunkline.tend_outbox_archive.`,
+        details: {},
+      })
+    }
   }
 
   /** @returns when to look again; `undefined` when the term is over */

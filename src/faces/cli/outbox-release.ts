@@ -4,20 +4,18 @@ import { type HeldKey, type HeldKeySelection, readHeldKeys, requestHeldKeys } fr
 import { readOutboxStatus } from '../../adapters/postgres/queries/outbox-status.ts'
 import type { Database, Transaction } from '../../core/database/database.ts'
 import { ConfigurationError } from '../../foundation/errors.ts'
-import { type ActFlags, consent, takesConsent } from './consent.ts'
+import { consent, takesConsent } from './consent.ts'
 import { exitCodes } from './exit-codes.ts'
 import { type AddressFlags, actor, takesDatabase, takesJson, withDatabase } from './operator.ts'
+import { type ArchivedFlags, redriveFromArchive } from './outbox-archived.ts'
 import { printHeld } from './outbox-status.ts'
 import { count, printJson, say } from './print.ts'
 
 type Verb = 'redrive' | 'discard'
 
-interface ReleaseFlags extends AddressFlags, ActFlags {
-  readonly topic?: string
-  readonly key?: string
-  readonly message?: string
+interface ReleaseFlags extends AddressFlags, ArchivedFlags {
   readonly all?: boolean
-  readonly json?: boolean
+  readonly fromArchive?: boolean
 }
 
 const descriptions = {
@@ -33,10 +31,23 @@ export function outboxReleaseCommand(verb: Verb): Command {
     .option('--key <text>', 'only this key')
     .option('--message <id>', 'only the key that this refused message holds')
     .option('--all', 'every held key')
+  if (verb === 'redrive') takesArchive(command)
   return takesJson(takesConsent(takesDatabase(command))).action(async (flags: ReleaseFlags) => {
+    refuseBadId(flags.message)
+    if (flags.fromArchive === true) {
+      await withDatabase(flags, 'outbox redrive', (database) => redriveFromArchive(database, flags))
+      return
+    }
     const selection = selectionOf(flags)
     await withDatabase(flags, `outbox ${verb}`, (database) => release(database, verb, selection, flags))
   })
+}
+
+function takesArchive(command: Command): void {
+  command
+    .option('--from-archive', 'instead of held keys: messages that Kafka had acknowledged, where the service keeps them (outbox.archive)')
+    .option('--from <time>', 'with --from-archive: acknowledged from then on')
+    .option('--to <time>', 'with --from-archive: acknowledged before')
 }
 
 async function release(database: Database<Transaction>, verb: Verb, selection: HeldKeySelection, flags: ReleaseFlags): Promise<void> {
@@ -63,14 +74,16 @@ function selectionOf({ topic, key, message, all = false }: ReleaseFlags): HeldKe
       'Say which held keys are meant: --topic, --key and --message, in any combination, or --all and none of them. "trunkline outbox status" lists them.',
     )
   }
-  if (message !== undefined && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(message)) {
-    throw new ConfigurationError('OPTION_INVALID', `--message must be the id of a message, a UUID; got "${message.slice(0, 60)}".`)
-  }
   return {
     ...(topic === undefined ? {} : { topic }),
     ...(key === undefined ? {} : { key }),
     ...(message === undefined ? {} : { messageId: message }),
   }
+}
+
+function refuseBadId(message: string | undefined): void {
+  if (message === undefined || /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(message)) return
+  throw new ConfigurationError('OPTION_INVALID', `--message must be the id of a message, a UUID; got "${message.slice(0, 60)}".`)
 }
 
 function sentence(verb: Verb, keys: readonly HeldKey[]): string {

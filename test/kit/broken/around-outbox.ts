@@ -11,6 +11,7 @@ export function aroundOutbox(real: OutboxStoreFactory, change: (store: OutboxSto
         release: (term) => store.release(term),
         fetchPending: (term, pass) => store.fetchPending(term, pass),
         remove: (term, rows) => store.remove(term, rows),
+        tendArchive: () => store.tendArchive(),
         newTransactionId: () => store.newTransactionId(),
         holds: (term) => store.holds(term),
         hold: (term, hold) => store.hold(term, hold),
