@@ -17,6 +17,8 @@ export interface MigrationReport {
   readonly applied: readonly string[]
   /** The newest number the database has now. */
   readonly version: number
+  /** What should be changed soon, for people. */
+  readonly warning?: string
 }
 
 /**
@@ -39,12 +41,33 @@ export async function migrate(connectionString: string): Promise<MigrationReport
     for (const migration of migrations) {
       if (await applyOnce(client, migration, migrations)) applied.push(migration.name)
     }
-    return { applied, version: migrations.at(-1)?.number ?? 0 }
+    const version = migrations.at(-1)?.number ?? 0
+    const { rows } = await client.query<{ shared: boolean; name: string }>(sharedSql)
+    return { applied, version, ...(rows[0]?.shared === true ? { warning: sharedSchema(rows[0].name) } : {}) }
   } catch (error) {
     throw mapDatabaseError(mapPrivilegeError(error, migrateRemedy), 'The migration could not run')
   } finally {
     await client.end().catch(() => undefined)
   }
+}
+
+/**
+ * The same as a script, for people who let nothing but their own tools change a database: `psql -v ON_ERROR_STOP=1 -f`.
+ *
+ * It may run beside others and beside `migrate`: each step takes the same lock, and a migration that is there already ends it.
+ */
+export function migrationScript(migrations: readonly Migration[]): string {
+  const steps = migrations.map(
+    ({ number, name, checksum, sql }) => `
+-- ${name}
+begin isolation level read committed;
+${lockSql};
+${sql.trim()}
+insert into trunkline.migration (number, name, checksum) values (${number}, '${name}', '${checksum}');
+commit;
+`,
+  )
+  return [bootstrapSql.trim().replace(/^ {2}/gm, ''), ...steps].join('\n')
 }
 
 /** The migrations of this version of the package, in order. */
@@ -120,6 +143,13 @@ async function applyOnce(client: Client, migration: Migration, all: readonly Mig
     await client.query('rollback').catch(() => undefined)
     throw error
   }
+}
+
+// The first schema of the search path is where tables without a schema's name are made and found.
+const sharedSql = "select current_schema() = 'trunkline' as shared, current_user as name"
+
+function sharedSchema(user: string): string {
+  return `User "${user}" finds the schema "trunkline" first, because it has the same name or because of its search_path: tables that your service makes without naming a schema would land among Trunkline's, and could have the name of one. Unless it only migrates: alter role "${user}" set search_path = public.`
 }
 
 function refuseNewer(rows: readonly { number: number }[], all: readonly Migration[]): void {

@@ -1,3 +1,4 @@
+import type { Queryable } from '../../core/database/database.ts'
 import type { DiagnosticCatalogue } from '../../core/diagnostics.ts'
 import type { Clock } from '../../foundation/clock.ts'
 import { Diagnostics } from '../../foundation/diagnostics.ts'
@@ -20,17 +21,7 @@ const OUTCOME_DEADLINE_MS = 10_000
  * @throws TransientError the database is unreachable
  */
 export async function openOperatorDatabase(connectionString: string, command: string, clock: Clock): Promise<PostgresDatabase> {
-  const pool = createPool({
-    connection: { connectionString },
-    maxConnections: CONNECTIONS,
-    connectTimeoutMs: CONNECT_TIMEOUT_MS,
-    answerTimeoutMs: ANSWER_TIMEOUT_MS,
-    applicationName: command,
-  })
-  const database = new PostgresDatabase(
-    { pool, ownsPool: true, diagnostics: new Diagnostics<DiagnosticCatalogue>(), clock },
-    { lockTimeoutMs: LOCK_TIMEOUT_MS, idleInTransactionMs: ANSWER_TIMEOUT_MS, outcomeDeadlineMs: OUTCOME_DEADLINE_MS },
-  )
+  const database = connect(connectionString, command, clock)
   try {
     await checkMigrated(database.outside)
     return database
@@ -38,4 +29,33 @@ export async function openOperatorDatabase(connectionString: string, command: st
     await database.close()
     throw error
   }
+}
+
+/** The same for questions that need no tables of ours. @throws TransientError, ConfigurationError `DATABASE_REFUSED` */
+export async function withServer<Result>(
+  connectionString: string,
+  command: string,
+  clock: Clock,
+  work: (outside: Queryable) => Promise<Result>,
+): Promise<Result> {
+  const database = connect(connectionString, command, clock)
+  try {
+    return await work(database.outside)
+  } finally {
+    await database.close()
+  }
+}
+
+function connect(connectionString: string, command: string, clock: Clock): PostgresDatabase {
+  const pool = createPool({
+    connection: { connectionString },
+    maxConnections: CONNECTIONS,
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    answerTimeoutMs: ANSWER_TIMEOUT_MS,
+    applicationName: command,
+  })
+  return new PostgresDatabase(
+    { pool, ownsPool: true, diagnostics: new Diagnostics<DiagnosticCatalogue>(), clock },
+    { lockTimeoutMs: LOCK_TIMEOUT_MS, idleInTransactionMs: ANSWER_TIMEOUT_MS, outcomeDeadlineMs: OUTCOME_DEADLINE_MS },
+  )
 }
