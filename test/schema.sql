@@ -38,10 +38,19 @@ create table trunkline.group_pause (
 
 create table trunkline.inbox (
   consumer_group text not null,
+  slot integer not null,
   id uuid not null,
   handled_at timestamp with time zone not null default trunkline.now(),
-  constraint inbox_pkey PRIMARY KEY (consumer_group, id)
-);
+  constraint inbox_pkey PRIMARY KEY (consumer_group, slot, id)
+) partition by RANGE (slot);
+
+create table trunkline.inbox_rest (
+  consumer_group text not null,
+  slot integer not null,
+  id uuid not null,
+  handled_at timestamp with time zone not null default trunkline.now(),
+  constraint inbox_rest_pkey PRIMARY KEY (consumer_group, slot, id)
+) -- partition of trunkline.inbox DEFAULT;
 
 create table trunkline.incident (
   seq bigint not null generated always as identity,
@@ -276,6 +285,8 @@ create table trunkline.topic (
 
 CREATE INDEX audit_by_subject ON trunkline.audit USING btree (subject, seq);
 
+CREATE INDEX inbox_rest_by_age ON trunkline.inbox_rest USING btree (handled_at);
+
 CREATE INDEX incident_by_kind ON trunkline.incident USING btree (kind, subject, at);
 
 CREATE INDEX outbox_archive_by_id ON ONLY trunkline.outbox_archive USING btree (id);
@@ -306,10 +317,38 @@ CREATE INDEX saga_participant_by_age ON trunkline.saga_participant USING brin (a
 
 CREATE INDEX saga_timer_by_due ON trunkline.saga_timer USING btree (saga, definition_version, due_at);
 
+CREATE OR REPLACE FUNCTION trunkline.close_inbox(name text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if name !~ '^inbox_[0-9]{8}$' then raise exception 'not a partition of the inbox: %', name; end if;
+  execute format('drop table if exists trunkline.%I', name);
+end $function$;
+
 CREATE OR REPLACE FUNCTION trunkline.now()
  RETURNS timestamp with time zone
  LANGUAGE sql
 AS $function$ select clock_timestamp() + coalesce(nullif(current_setting('trunkline.shift', true), '')::interval, interval '0') $function$;
+
+CREATE OR REPLACE FUNCTION trunkline.open_inbox(name text, first integer, past integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if name !~ '^inbox_[0-9]{8}$' then raise exception 'not a partition of the inbox: %', name; end if;
+  execute format('create table trunkline.%I (like trunkline.inbox including all)', name);
+  lock table trunkline.inbox_rest in access exclusive mode;
+  execute format(
+    'with moved as (delete from trunkline.inbox_rest where slot >= $1 and slot < $2 returning consumer_group, slot, id, handled_at)
+     insert into trunkline.%I (consumer_group, slot, id, handled_at) select consumer_group, slot, id, handled_at from moved', name)
+    using first, past;
+  execute format('alter table trunkline.inbox attach partition trunkline.%I for values from (%s) to (%s)', name, first, past);
+end $function$;
 
 CREATE OR REPLACE FUNCTION trunkline.tend_outbox_archive(keep interval)
  RETURNS integer

@@ -80,6 +80,10 @@ test('a service works with the rights of the runtime, the relay with its own, an
     async () => (await superuser.query("select from trunkline.parked_message where state = 'dead'")).rowCount === 1,
   )
 
+  await until('a partition of the inbox', async () => {
+    const { rows } = await superuser.query("select count(*)::int as days from pg_inherits where inhparent = 'trunkline.inbox'::regclass")
+    return rows[0]?.days > 1
+  })
   await until('an empty outbox', async () => (await superuser.query('select from trunkline.outbox')).rowCount === 0)
   expect((await superuser.query('select from trunkline.outbox_archive')).rowCount).toBe(3)
   expect((await superuser.query("select from trunkline.incident where kind = 'archive_untended'")).rowCount).toBe(0)
@@ -132,6 +136,7 @@ test.each([
   ['runtime', 'create table trunkline.mine (id int)'],
   ['runtime', 'drop table trunkline.inbox'],
   ['runtime', "select trunkline.tend_outbox_archive('0 days')"],
+  ['relay', "select trunkline.close_inbox('inbox_20260101')"],
   ['relay', 'select from trunkline.inbox'],
   ['relay', 'select from trunkline.parked_message'],
   ['relay', 'update trunkline.consumer_position set next_offset = 0'],
