@@ -8,6 +8,7 @@ import { type Stack, startStack } from '../src/faces/stack/stack.ts'
 import { PrivateServer } from './kit/private-servers.ts'
 import { type Faults, type Proof, proofs } from './kit/proofs.ts'
 import { proveBrokers } from './kit/prove-brokers.ts'
+import { proveCommits } from './kit/prove-commits.ts'
 import { proveFuzz } from './kit/prove-fuzz.ts'
 import { Random } from './kit/random.ts'
 import { Run } from './kit/run.ts'
@@ -29,6 +30,7 @@ const withoutRun: Readonly<Record<string, { readonly about: string; prove(seeds:
     about: 'leaders among three brokers are killed, frozen and stopped, and replies are lost: 50 leaders (G2, G4, G6)',
     prove: proveBrokers,
   },
+  commits: { about: 'the replies to 1,000 COMMITs are lost, or the requests; none is told wrongly (G5)', prove: proveCommits },
   fuzz: { about: 'valid messages are changed at random and read: 200,000 a seed (G10)', prove: proveFuzz },
   demo: { about: 'the demo, with one of its services killed half-way', prove: proveDemo },
 }
