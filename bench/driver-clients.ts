@@ -1,9 +1,9 @@
 import { Consumer as BareConsumer, Producer as BareProducer, MessagesStreamModes } from '@platformatic/kafka'
 import { type Consumer, Kafka, logLevel, type Producer } from 'kafkajs'
 import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
-import type { ConsumedBatch, LogConsumerListener, PartitionRange } from '../src/core/broker/log-consumer.ts'
 import type { LogDriver } from '../src/core/broker/log-driver.ts'
-import type { LogRecord, TopicPartition } from '../src/core/broker/log-producer.ts'
+import type { LogRecord } from '../src/core/broker/log-producer.ts'
+import { CountingListener } from './counting-listener.ts'
 
 /** Sends finished batches to one topic. What it needs to make of them is made before the clock starts. */
 export interface Feeder {
@@ -137,35 +137,6 @@ export function ported(name: string, driver: (brokers: readonly string[]) => Log
 }
 
 export const ours = ported('our port on kafkajs', (brokers) => kafkajsLog({ brokers, clientId: 'bench' }))
-
-type OnRecords = (values: readonly (Buffer | null)[], partition: TopicPartition) => void
-
-/** Takes every record, from the first on. */
-export class CountingListener implements LogConsumerListener {
-  readonly #onRecords: OnRecords
-
-  constructor(onRecords: OnRecords) {
-    this.#onRecords = onRecords
-  }
-
-  async onAssigned(_: TopicPartition, range: PartitionRange): Promise<bigint> {
-    return range.earliest
-  }
-
-  async onBatch({ topic, partition, records }: ConsumedBatch): Promise<bigint> {
-    this.#onRecords(
-      records.map(({ value }) => value),
-      { topic, partition },
-    )
-    return (records.at(-1)?.offset ?? -1n) + 1n
-  }
-
-  onRevoked(): void {}
-
-  onFailure(error: unknown): void {
-    throw error
-  }
-}
 
 /** A record that says when it was made. */
 export function recordFor(madeAt: number): LogRecord {

@@ -8,7 +8,8 @@ import type { LogDriver } from '../src/core/broker/log-driver.ts'
 import type { TopicPartition } from '../src/core/broker/log-producer.ts'
 import { KafkaCluster } from '../test/kit/kafka-cluster.ts'
 import type { BenchContext } from './context.ts'
-import { CountingListener, recordFor } from './driver-clients.ts'
+import { CountingListener } from './counting-listener.ts'
+import { recordFor } from './driver-clients.ts'
 import { type Row, toRow } from './result.ts'
 
 const PARTITIONS = [0, 1, 2, 3]

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { kafkajsLog } from '../../src/adapters/kafkajs/kafkajs-log.ts'
-import { CountingListener } from '../driver-clients.ts'
+import { CountingListener } from '../counting-listener.ts'
 
 const SETTLE_MS = 3_000
 const IDLE_MS = 10_000
 const SAMPLE_MS = 50
 const BATCH = 1_000
+/** One for all: what a sender makes of its own is not the driver's. */
+const VALUE = Buffer.alloc(300, 'x')
 const PARTITIONS = [0, 1, 2, 3]
 
 const [mode, brokers = '', topic = '', records = '0', group = `bench-${process.pid}`] = process.argv.slice(2)
@@ -55,7 +57,7 @@ async function appendShare(partition: number, share: number): Promise<void> {
   for (let sent = 0; sent < share; sent += BATCH) {
     const batch = Array.from({ length: Math.min(BATCH, share - sent) }, () => ({
       key: null,
-      value: Buffer.alloc(300, 'x'),
+      value: VALUE,
       headers: [],
       timestampMs: Date.now(),
     }))
