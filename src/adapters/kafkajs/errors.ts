@@ -1,5 +1,6 @@
 import { ConfigurationError, isTrunklineError, messageOf, TransientError, type TrunklineError } from '../../foundation/errors.ts'
 import { sentenceOf } from '../wire/protocol-errors.ts'
+import { protocolMismatch } from '../wire/protocol-mismatch.ts'
 
 /** Turns whatever kafkajs throws into the class that says how to react. */
 export function mapError(error: unknown, addresses: readonly string[]): TrunklineError {
@@ -16,7 +17,7 @@ export function mapError(error: unknown, addresses: readonly string[]): Trunklin
       error,
     )
   }
-  const mismatch = protocolMismatch(root)
+  const mismatch = protocolMismatch(`${textOf(root, 'code') ?? ''} ${messageOf(root)}`)
   if (mismatch !== undefined) {
     return new ConfigurationError('KAFKA_PROTOCOL', `Kafka at ${where} cannot be talked to: ${mismatch}`, { addresses }, error)
   }
@@ -29,23 +30,6 @@ export function mapError(error: unknown, addresses: readonly string[]): Trunklin
     )
   }
   return new TransientError('KAFKA_FAILED', `Kafka at ${where}: ${sentenceOf(root)} It is tried again.`, { addresses, type }, error)
-}
-
-/** What the two sides of a connection do not agree about, and what to do; the words are OpenSSL's, Node's and those of `overrides/replies-across-connections.ts`. */
-function protocolMismatch(root: unknown): string | undefined {
-  const text = `${textOf(root, 'code') ?? ''} ${messageOf(root)}`
-  if (/it speaks TLS/.test(text))
-    return 'the port speaks TLS and this service does not. Set kafka.ssl, or take the address of a plaintext port.'
-  if (/before secure TLS connection|WRONG_VERSION_NUMBER|wrong version number/i.test(text))
-    return 'this service speaks TLS and the other side does not. Is this port TLS? Take the address of a TLS port, or leave kafka.ssl out.'
-  if (/it speaks HTTP/.test(text)) return 'the port speaks HTTP. Take the address of a Kafka broker.'
-  if (/does not speak the protocol/.test(text))
-    return 'what answers there does not speak the protocol of Kafka. Take the address of a broker.'
-  if (/CERTIFICATE_REQUIRED|certificate required|bad certificate|handshake failure/i.test(text))
-    return `the broker wants a certificate of this service that it trusts (${messageOf(root)}). Set kafka.ssl.cert and kafka.ssl.key.`
-  if (/SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT|CERT_HAS_EXPIRED|self.signed|unable to verify|altnames/i.test(text))
-    return `this service does not trust the broker's certificate (${messageOf(root)}). Set kafka.ssl.ca to the certificate of its authority, and use a name that the certificate holds.`
-  return undefined
 }
 
 export function isUnknownTopic(error: unknown): boolean {

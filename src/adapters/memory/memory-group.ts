@@ -1,3 +1,4 @@
+import { assignPartitions } from '../../core/broker/assignment.ts'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import { TransientError } from '../../foundation/errors.ts'
 
@@ -19,6 +20,7 @@ export class MemoryGroup {
   readonly #members: GroupMember[] = []
   readonly #committed = new Map<string, bigint>()
   #generation = 0
+  #owned: ReadonlyMap<GroupMember, readonly TopicPartition[]> = new Map()
 
   constructor(partitionsOf: (topic: string) => number) {
     this.#partitionsOf = partitionsOf
@@ -49,8 +51,8 @@ export class MemoryGroup {
     const members = [...this.#members]
     for (const member of members) member.revoke()
     this.#generation += 1
-    const shares = this.#share(members)
-    for (const member of members) member.assign(this.#generation, shares.get(member) ?? [])
+    this.#owned = this.#share(members)
+    for (const member of members) member.assign(this.#generation, this.#owned.get(member) ?? [])
   }
 
   /** Its oldest member is forgotten and does not know. @returns lets it know, and join again */
@@ -71,18 +73,14 @@ export class MemoryGroup {
     return index >= 0
   }
 
-  /** One partition after the other to the next member that reads its topic. */
+  /** As members on Kafka do it. */
   #share(members: readonly GroupMember[]): ReadonlyMap<GroupMember, readonly TopicPartition[]> {
-    const shares = new Map<GroupMember, TopicPartition[]>(members.map((member) => [member, []]))
-    let turn = 0
-    for (const topic of [...new Set(members.flatMap((member) => member.topics))].toSorted()) {
-      const readers = members.filter((member) => member.topics.includes(topic))
-      for (let partition = 0; partition < this.#partitionsOf(topic); partition++) {
-        const reader = readers[turn++ % readers.length]
-        if (reader !== undefined) shares.get(reader)?.push({ topic, partition })
-      }
-    }
-    return shares
+    // The one who joined first comes first, as with the ids that Kafka gives.
+    const named = members.map((member, index) => ({ member, id: String(index).padStart(6, '0') }))
+    const subscribed = named.map(({ member, id }) => ({ id, topics: member.topics, owned: this.#owned.get(member) ?? [] }))
+    const topics = new Set(members.flatMap((member) => member.topics))
+    const shares = assignPartitions(subscribed, new Map([...topics].map((topic) => [topic, this.#partitionsOf(topic)])))
+    return new Map(named.map(({ member, id }) => [member, shares.get(id) ?? []]))
   }
 }
 

@@ -7,7 +7,7 @@ import { decodeProduce, encodeProduce, type PartitionBatch, type PartitionReply,
 import { partitionMissing, topicMissing } from '../wire/protocol-errors.ts'
 import type { ProduceClient } from '../wire/wire-producer.ts'
 import { Connections, type KafkaAddress, type Lane } from './connections.ts'
-import { mapError } from './errors.ts'
+import { GROUP_REFUSED, groupRefused, mapError } from './errors.ts'
 import { type Library, loadLibrary } from './library.ts'
 
 export interface TopicMetadata {
@@ -144,6 +144,7 @@ export class PlatformaticClient implements ProduceClient<Connection> {
     if (known !== undefined) return known
     const { coordinators } = await this.ask('any', this.library.findCoordinatorV4.api, GROUP, [group])
     const [found] = coordinators
+    if (found?.errorCode === GROUP_REFUSED) throw groupRefused(group, this.#address.brokers)
     if (found === undefined || found.errorCode !== 0) throw this.map(this.errorOf(found?.errorCode ?? COORDINATOR_NOT_AVAILABLE))
     if (!this.#open.brokers.has(found.nodeId)) await this.refreshBrokers()
     this.#coordinators.set(group, found.nodeId)

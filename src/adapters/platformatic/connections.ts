@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import type { API, Connection, ConnectionPool } from '@platformatic/kafka'
 import { TransientError } from '../../foundation/errors.ts'
 import type { KafkaLogin } from '../wire/kafka-login.ts'
+import { strangeReply } from '../wire/protocol-mismatch.ts'
 import { mapError } from './errors.ts'
 import type { Library } from './library.ts'
 
@@ -26,6 +27,8 @@ const CONNECTION_TIMEOUT_MS = 3_000
 const REQUEST_TIMEOUT_MS: Readonly<Record<Lane, number>> = { requests: 30_000, fetches: 30_000, joins: 60_000 }
 const IN_FLIGHT_MAX = 100
 const DEFAULT_PORT = 9092
+/** A fetch asks for 16 MiB, and gets a batch whole that is larger. */
+const REPLY_BYTES_MAX = 256 * 1024 * 1024
 
 /** The connections of one client to the brokers of a cluster, by lane: opened when they are needed, ended together. */
 export class Connections {
@@ -33,6 +36,8 @@ export class Connections {
   readonly #address: KafkaAddress
   readonly #pools = new Map<Lane, ConnectionPool>()
   readonly #given: readonly BrokerAddress[]
+  /** What ended a connection. */
+  readonly #reasons = new WeakMap<Connection, Error>()
   #brokers: ReadonlyMap<number, BrokerAddress> = new Map()
   #endedBy: string | undefined
 
@@ -67,12 +72,14 @@ export class Connections {
    * @throws TrunklineError no answer came
    */
   async ask<Args extends unknown[], Reply>(lane: Lane, broker: number | 'any', api: API<Args, Reply>, ...args: Args): Promise<Reply> {
+    let connection: Connection | undefined
     try {
-      return await api.async(await this.to(broker, lane), ...args)
+      connection = await this.to(broker, lane)
+      return await api.async(connection, ...args)
     } catch (error) {
       const reply = replyIn(error)
       if (reply !== undefined) return reply as Reply
-      throw this.map(error)
+      throw this.map(this.#whyOf(connection, error))
     }
   }
 
@@ -89,7 +96,7 @@ export class Connections {
         false,
         (error, payload) => {
           if (error === null && payload !== undefined) resolve(payload)
-          else reject(this.map(error ?? new Error('The reply is empty')))
+          else reject(this.map(this.#whyOf(connection, error ?? new Error('The reply is empty'))))
         },
       )
     })
@@ -116,6 +123,11 @@ export class Connections {
     return mapError(error, this.#address.brokers)
   }
 
+  /** The client says of a request only that its connection was closed. */
+  #whyOf(connection: Connection | undefined, error: unknown): unknown {
+    return (connection === undefined ? undefined : this.#reasons.get(connection)) ?? error
+  }
+
   #pool(lane: Lane): ConnectionPool {
     const known = this.#pools.get(lane)
     if (known !== undefined) return known
@@ -128,10 +140,19 @@ export class Connections {
       ...(sasl === undefined ? {} : { sasl: { ...sasl, mechanism: mechanisms[sasl.mechanism] } }),
     })
     // Without a listener a second error of a connection would end the process.
-    pool.on('connecting', ({ connection }) => connection.on('error', () => undefined))
+    pool.on('connecting', ({ connection }) => connection.on('error', (error) => this.#reasons.set(connection, error)))
+    pool.on('connect', ({ connection }) => endIfStrange(connection))
     this.#pools.set(lane, pool)
     return pool
   }
+}
+
+/** What is no Kafka would be taken for the length of a reply of gigabytes, and waited for. */
+function endIfStrange({ socket }: Connection): void {
+  socket.prependOnceListener('data', (start: Buffer) => {
+    const length = start.length < 4 ? 0 : start.readInt32BE(0)
+    if (length < 0 || length > REPLY_BYTES_MAX) socket.destroy(new Error(strangeReply(start)))
+  })
 }
 
 /** The client throws an answer that names any error; the answer is with it. */

@@ -1,5 +1,6 @@
-import { ConfigurationError, isTrunklineError, TransientError, type TrunklineError } from '../../foundation/errors.ts'
+import { ConfigurationError, isTrunklineError, messageOf, TransientError, type TrunklineError } from '../../foundation/errors.ts'
 import { sentenceOf } from '../wire/protocol-errors.ts'
+import { protocolMismatch } from '../wire/protocol-mismatch.ts'
 
 /** The client nests what happened: an error of several attempts, of a reply, of a socket. */
 const NESTED_MAX = 50
@@ -19,6 +20,11 @@ export function mapError(error: unknown, addresses: readonly string[]): Trunklin
       error,
     )
   }
+  for (const one of nested) {
+    const mismatch = protocolMismatch(`${textOf(one, 'code') ?? ''} ${messageOf(one)}`)
+    if (mismatch === undefined) continue
+    return new ConfigurationError('KAFKA_PROTOCOL', `Kafka at ${where} cannot be talked to: ${mismatch}`, { addresses }, error)
+  }
   const broken = nested.find(isConnectionError)
   if (broken !== undefined) {
     return new TransientError(
@@ -31,6 +37,17 @@ export function mapError(error: unknown, addresses: readonly string[]): Trunklin
   const answer = nested.find((one) => textOf(one, 'apiId') !== undefined) ?? nested.at(-1)
   const type = textOf(answer, 'apiId')
   return new TransientError('KAFKA_FAILED', `Kafka at ${where}: ${sentenceOf(answer)} It is tried again.`, { addresses, type }, error)
+}
+
+/** Kafka's code for "this group is not yours". */
+export const GROUP_REFUSED = 30
+
+export function groupRefused(group: string, addresses: readonly string[]): ConfigurationError {
+  return new ConfigurationError(
+    'KAFKA_ACCESS',
+    `Kafka at ${addresses.join(', ')} does not let this service into the group "${group}". Permit it to read the group.`,
+    { addresses, group },
+  )
 }
 
 function isRefusal(apiId: string | undefined): boolean {

@@ -19,6 +19,8 @@ export interface PlatformaticMembershipParts {
   readonly identity: MemberIdentity
   readonly instanceId: string | null
   readonly sessionTimeoutMs: number
+  /** Whoever leads the group looks so often whether topics have more partitions. */
+  readonly countMs: number
   readonly listener: LogConsumerListener
   readonly rangeOf: (partition: TopicPartition) => Promise<PartitionRange>
   readonly diagnostics: BackboneDiagnostics | undefined
@@ -32,8 +34,6 @@ interface OwnedPartition {
 
 /** On a timer of its own, whatever handlers do. A rebalance is noticed within this time. */
 const HEARTBEAT_MS = 1_000
-/** Whoever leads the group looks so often whether topics have more partitions. */
-const COUNT_MS = 30_000
 /** The others wait for this member to join again; what is not committed by then is read again. */
 const FLUSH_MS = 1_000
 
@@ -138,7 +138,7 @@ export class PlatformaticMembership implements Membership {
       const beat = await this.#heard(generation)
       if (beat === 'rebalancing') return
       if (beat === 'forgotten') return this.#committer?.close()
-      if (systemClock.monotonic() - countedAt < COUNT_MS) continue
+      if (systemClock.monotonic() - countedAt < this.#parts.countMs) continue
       countedAt = systemClock.monotonic()
       if (await this.#hasMore(generation)) return
     }

@@ -20,16 +20,19 @@ export interface PlatformaticLogOptions extends KafkaAddress {
   readonly instanceId?: string | undefined
   /** The coordinator forgets a member that it has not heard for so long. Default 10 s. */
   readonly sessionTimeoutMs?: number
+  /** How often a group looks whether its topics have more partitions. Default 30 s. */
+  readonly countMs?: number
   readonly diagnostics?: BackboneDiagnostics | undefined
   /** How batches are compressed before they are sent. Default: not. */
   readonly compression?: Compression | undefined
 }
 
 const SESSION_TIMEOUT_MS = 10_000
+const COUNT_MS = 30_000
 
 /** Apache Kafka through `@platformatic/kafka`. The admin client is shared by the consumers; close it after they have stopped. */
 export function platformaticLog(options: PlatformaticLogOptions): LogDriver {
-  const { instanceId = null, sessionTimeoutMs = SESSION_TIMEOUT_MS, diagnostics, compression, ...address } = options
+  const { instanceId = null, sessionTimeoutMs = SESSION_TIMEOUT_MS, countMs = COUNT_MS, diagnostics, compression, ...address } = options
   const admin = new PlatformaticAdmin(address)
   const map = (error: unknown): TrunklineError => mapError(error, address.brokers)
   const consumer = (group: string, topics: readonly string[]): LogConsumer => {
@@ -47,6 +50,7 @@ export function platformaticLog(options: PlatformaticLogOptions): LogDriver {
             identity,
             instanceId,
             sessionTimeoutMs,
+            countMs,
             rangeOf: (partition) => admin.rangeOf(partition),
             diagnostics,
           }),

@@ -195,6 +195,21 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
     expect(staying.assigned).toHaveLength(3)
   })
 
+  test('reads the partitions that a topic gets while it is read', async () => {
+    const log = newLog({ countMs: 500 })
+    const topic = await makeTopic(log)
+    await log.producer.start(soon())
+    const listener = new RecordingListener()
+    await stoppedLater(log.consumers.consumer(uniqueName('group'), [topic])).start(listener, soon())
+    await listener.until(() => listener.assigned.length === 1)
+
+    await log.admin.raisePartitions(topic, 2)
+    await appended(log.producer, topic, 1, numbered(1))
+    await listener.until(() => listener.records.length >= 1)
+
+    expect(listener.records).toMatchObject([{ partition: 1, offset: 0n }])
+  })
+
   test('knows its topics by their ids: one that was made again has another', async () => {
     const log = newLog()
     const topic = await makeTopic(log)

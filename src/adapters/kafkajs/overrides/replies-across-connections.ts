@@ -1,4 +1,5 @@
 import { messageOf } from '../../../foundation/errors.ts'
+import { strangeReply } from '../../wire/protocol-mismatch.ts'
 import type { Connection } from '../internals.ts'
 
 const LENGTH_BYTES = 4
@@ -40,11 +41,4 @@ async function beginAnew(connection: Connection, connect: () => Promise<unknown>
   connection.bytesBuffered = 0
   connection.bytesNeeded = LENGTH_BYTES
   return await connect.call(connection)
-}
-
-/** In words that `errors.ts` knows. */
-function strangeReply(start: Buffer = Buffer.alloc(0)): string {
-  if (start[0] === 0x15 && start[1] === 0x03) return 'it speaks TLS'
-  if (start.toString('latin1', 0, 5) === 'HTTP/') return 'it speaks HTTP'
-  return 'it does not speak the protocol of Kafka'
 }

@@ -9,6 +9,7 @@ import { alterUserScramCredentialsV0, Connection } from '@platformatic/kafka'
 import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, Kafka, ResourcePatternTypes } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { kafkajsLog } from '../../../src/adapters/kafkajs/kafkajs-log.ts'
+import { platformaticLog } from '../../../src/adapters/platformatic/platformatic-log.ts'
 import type { KafkaLogin } from '../../../src/adapters/wire/kafka-login.ts'
 import type { LogDriver } from '../../../src/core/broker/log-driver.ts'
 import { freePorts } from '../../../src/faces/stack/ports.ts'
@@ -27,6 +28,10 @@ let address: { readonly plaintext: string; readonly login: string; readonly tlsA
 let ca: string
 let client: { readonly cert: string; readonly key: string }
 
+const drivers = [
+  ['kafkajs', kafkajsLog],
+  ['platformatic', platformaticLog],
+] as const
 const canRun = inject('brokers').length > 0 && hasOpenssl
 
 describe.skipIf(!canRun)('on a Kafka that asks who one is (skipped without Java 17, Maven and openssl)', () => {
@@ -50,115 +55,120 @@ describe.skipIf(!canRun)('on a Kafka that asks who one is (skipped without Java 
     rmSync(directory, { recursive: true, force: true })
   })
 
-  function logOf(broker: string, more: { ssl?: boolean | object; sasl?: KafkaLogin } = {}): LogDriver {
-    const log = kafkajsLog({ brokers: [broker], clientId: 'guest', ...more })
-    onTestFinished(async () => {
-      await log.producer.stop(1_000)
-      await log.admin.close()
+  describe.each(drivers)('by the driver %s', (_, open) => {
+    function logOf(broker: string, more: { ssl?: boolean | object; sasl?: KafkaLogin } = {}): LogDriver {
+      const log = open({ brokers: [broker], clientId: 'guest', ...more })
+      onTestFinished(async () => {
+        await log.producer.stop(1_000)
+        await log.admin.close()
+      })
+      return log
+    }
+
+    /** Appends one record and reads it back in a group of its own. */
+    async function roundTrip(log: LogDriver, group: string): Promise<string | undefined> {
+      await log.producer.start(soon())
+      const outcome = await log.producer.append({ topic: TOPIC, partition: 0 }, numbered(1))
+      const listener = new RecordingListener(() => (outcome.status === 'acked' ? outcome.baseOffset : 0n))
+      const consumer = log.consumers.consumer(group, [TOPIC])
+      await consumer.start(listener, soon())
+      await listener.until(() => listener.records.length > 0)
+      await consumer.stop(2_000)
+      return outcome.status
+    }
+
+    test.each(['plain', 'scram-sha-256', 'scram-sha-512'] as const)('writes and reads over TLS with a password (%s)', async (mechanism) => {
+      const log = logOf(address.tlsAndLogin, { ssl: { ca }, sasl: { mechanism, username: 'rich', password: PASSWORD } })
+
+      expect(await roundTrip(log, `group-${mechanism}`)).toBe('acked')
     })
-    return log
-  }
 
-  /** Appends one record and reads it back in a group of its own. */
-  async function roundTrip(log: LogDriver, group: string): Promise<string | undefined> {
-    await log.producer.start(soon())
-    const outcome = await log.producer.append({ topic: TOPIC, partition: 0 }, numbered(1))
-    const listener = new RecordingListener(() => (outcome.status === 'acked' ? outcome.baseOffset : 0n))
-    const consumer = log.consumers.consumer(group, [TOPIC])
-    await consumer.start(listener, soon())
-    await listener.until(() => listener.records.length > 0)
-    await consumer.stop(2_000)
-    return outcome.status
-  }
+    test('writes and reads over TLS with a token', async () => {
+      const log = logOf(address.tlsAndLogin, { ssl: { ca }, sasl: { mechanism: 'oauthbearer', token: async () => unsecuredToken('rich') } })
 
-  test.each(['plain', 'scram-sha-256', 'scram-sha-512'] as const)('writes and reads over TLS with a password (%s)', async (mechanism) => {
-    const log = logOf(address.tlsAndLogin, { ssl: { ca }, sasl: { mechanism, username: 'rich', password: PASSWORD } })
-
-    expect(await roundTrip(log, `group-${mechanism}`)).toBe('acked')
-  })
-
-  test('writes and reads over TLS with a token', async () => {
-    const log = logOf(address.tlsAndLogin, { ssl: { ca }, sasl: { mechanism: 'oauthbearer', token: async () => unsecuredToken('rich') } })
-
-    expect(await roundTrip(log, 'group-token')).toBe('acked')
-  })
-
-  test('writes and reads over TLS with a certificate of its own, and is told when it has none', async () => {
-    const log = logOf(address.mutualTls, { ssl: { ca, ...client } })
-    const without = logOf(address.mutualTls, { ssl: { ca } })
-
-    expect(await roundTrip(log, 'group-tls')).toBe('acked')
-    await expect(without.admin.brokers()).rejects.toMatchObject({
-      code: 'KAFKA_PROTOCOL',
-      message: expect.stringContaining('kafka.ssl.cert'),
+      expect(await roundTrip(log, 'group-token')).toBe('acked')
     })
-  })
 
-  test.each(['plain', 'scram-sha-256'] as const)(
-    'a wrong password is told at once, for every port, without the password (%s)',
-    async (mechanism) => {
-      const log = logOf(address.login, { sasl: { mechanism, username: 'rich', password: 'wrong horse' } })
+    test('writes and reads over TLS with a certificate of its own, and is told when it has none', async () => {
+      const log = logOf(address.mutualTls, { ssl: { ca, ...client } })
+      const without = logOf(address.mutualTls, { ssl: { ca } })
 
-      const started = log.producer.start(soon())
-      const asked = log.admin.brokers()
-      const joined = log.consumers.consumer('group', [TOPIC]).start(new RecordingListener(), soon())
-
-      for (const refused of await Promise.allSettled([started, asked, joined])) {
-        expect(refused).toMatchObject({ status: 'rejected', reason: { name: 'ConfigurationError', code: 'KAFKA_ACCESS' } })
-        expect(JSON.stringify(refused) + String(refused.status === 'rejected' && refused.reason)).not.toContain('wrong horse')
-      }
-    },
-  )
-
-  test('says which side speaks TLS and which does not', async () => {
-    const toPlaintext = logOf(address.plaintext, { ssl: { ca } })
-    const toTls = logOf(address.mutualTls)
-
-    await expect(toPlaintext.admin.brokers()).rejects.toMatchObject({
-      code: 'KAFKA_PROTOCOL',
-      message: expect.stringContaining('Is this port TLS?'),
+      expect(await roundTrip(log, 'group-tls')).toBe('acked')
+      await expect(without.admin.brokers()).rejects.toMatchObject({
+        code: 'KAFKA_PROTOCOL',
+        message: expect.stringContaining('kafka.ssl.cert'),
+      })
     })
-    await expect(toTls.admin.brokers()).rejects.toMatchObject({ code: 'KAFKA_PROTOCOL', message: expect.stringContaining('Set kafka.ssl') })
-  })
 
-  test('does not trust a broker whose certificate nobody vouches for, and names what to set', async () => {
-    const log = logOf(address.mutualTls, { ssl: true })
+    test.each(['plain', 'scram-sha-256'] as const)(
+      'a wrong password is told at once, for every port, without the password (%s)',
+      async (mechanism) => {
+        const log = logOf(address.login, { sasl: { mechanism, username: 'rich', password: 'wrong horse' } })
 
-    await expect(log.producer.start(soon())).rejects.toMatchObject({
-      code: 'KAFKA_PROTOCOL',
-      message: expect.stringContaining('kafka.ssl.ca'),
+        const started = log.producer.start(soon())
+        const asked = log.admin.brokers()
+        const joined = log.consumers.consumer('group', [TOPIC]).start(new RecordingListener(), soon())
+
+        for (const refused of await Promise.allSettled([started, asked, joined])) {
+          expect(refused).toMatchObject({ status: 'rejected', reason: { name: 'ConfigurationError', code: 'KAFKA_ACCESS' } })
+          expect(JSON.stringify(refused) + String(refused.status === 'rejected' && refused.reason)).not.toContain('wrong horse')
+        }
+      },
+    )
+
+    test('says which side speaks TLS and which does not', async () => {
+      const toPlaintext = logOf(address.plaintext, { ssl: { ca } })
+      const toTls = logOf(address.mutualTls)
+
+      await expect(toPlaintext.admin.brokers()).rejects.toMatchObject({
+        code: 'KAFKA_PROTOCOL',
+        message: expect.stringContaining('Is this port TLS?'),
+      })
+      await expect(toTls.admin.brokers()).rejects.toMatchObject({
+        code: 'KAFKA_PROTOCOL',
+        message: expect.stringContaining('Set kafka.ssl'),
+      })
     })
-  })
 
-  test('an address that speaks HTTP is told as such', async () => {
-    const server = createServer((_, response) => response.end('hello'))
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    onTestFinished(() => void server.close())
+    test('does not trust a broker whose certificate nobody vouches for, and names what to set', async () => {
+      const log = logOf(address.mutualTls, { ssl: true })
 
-    const log = logOf(`127.0.0.1:${(server.address() as AddressInfo).port}`)
-
-    await expect(log.admin.brokers()).rejects.toMatchObject({ code: 'KAFKA_PROTOCOL', message: expect.stringContaining('HTTP') })
-  })
-
-  test('who may not write to a topic is refused for the topic, who may not see it waits for it, and who may not join is told', async () => {
-    const poor = { sasl: { mechanism: 'plain', username: 'poor', password: PASSWORD } } as const
-    const log = logOf(address.login, poor)
-    await log.producer.start(soon())
-
-    const mayRead = await log.producer.append({ topic: TOPIC, partition: 0 }, numbered(1))
-    const maySeeNothing = await log.producer.append({ topic: 'secret', partition: 0 }, numbered(1))
-    const joining = log.consumers.consumer('forbidden', [TOPIC]).start(new RecordingListener(), soon())
-
-    expect(mayRead).toMatchObject({
-      status: 'refused',
-      scope: 'topic',
-      reason: { message: expect.stringContaining('permit this service to write') },
+      await expect(log.producer.start(soon())).rejects.toMatchObject({
+        code: 'KAFKA_PROTOCOL',
+        message: expect.stringContaining('kafka.ssl.ca'),
+      })
     })
-    expect(maySeeNothing).toMatchObject({ status: 'refused', scope: 'topic', reason: { code: 'TOPIC_MISSING' } })
-    await expect(joining).rejects.toMatchObject({
-      name: 'ConfigurationError',
-      code: 'KAFKA_ACCESS',
-      message: expect.stringContaining('group'),
+
+    test('an address that speaks HTTP is told as such', async () => {
+      const server = createServer((_, response) => response.end('hello'))
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      onTestFinished(() => void server.close())
+
+      const log = logOf(`127.0.0.1:${(server.address() as AddressInfo).port}`)
+
+      await expect(log.admin.brokers()).rejects.toMatchObject({ code: 'KAFKA_PROTOCOL', message: expect.stringContaining('HTTP') })
+    })
+
+    test('who may not write to a topic is refused for the topic, who may not see it waits for it, and who may not join is told', async () => {
+      const poor = { sasl: { mechanism: 'plain', username: 'poor', password: PASSWORD } } as const
+      const log = logOf(address.login, poor)
+      await log.producer.start(soon())
+
+      const mayRead = await log.producer.append({ topic: TOPIC, partition: 0 }, numbered(1))
+      const maySeeNothing = await log.producer.append({ topic: 'secret', partition: 0 }, numbered(1))
+      const joining = log.consumers.consumer('forbidden', [TOPIC]).start(new RecordingListener(), soon())
+
+      expect(mayRead).toMatchObject({
+        status: 'refused',
+        scope: 'topic',
+        reason: { message: expect.stringContaining('permit this service to write') },
+      })
+      expect(maySeeNothing).toMatchObject({ status: 'refused', scope: 'topic', reason: { code: 'TOPIC_MISSING' } })
+      await expect(joining).rejects.toMatchObject({
+        name: 'ConfigurationError',
+        code: 'KAFKA_ACCESS',
+        message: expect.stringContaining('group'),
+      })
     })
   })
 })
