@@ -89,7 +89,8 @@ function zodOf(rules: FieldRules, type: AvroType): z.ZodType {
   if (type.kind === 'string' && !isDecimal(type)) {
     let text = z.string()
     if (rules.minLength !== undefined) text = text.min(rules.minLength)
-    if (rules.maxLength !== undefined) text = text.max(rules.maxLength)
+    // First, and the last where it is broken: a pattern may take for ever on a text that is too long for it.
+    if (rules.maxLength !== undefined) text = text.max(rules.maxLength, { abort: true })
     return rules.pattern === undefined ? text : text.regex(new RegExp(rules.pattern, 'u'))
   }
   const least = rules.min ?? rules.minLength

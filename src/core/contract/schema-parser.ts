@@ -29,8 +29,9 @@ export function parseStandalone(schema: AvroSchema, where: string): AvroType {
 class SchemaParser {
   readonly #source: SchemaSource
   readonly #named = new Map<string, AvroNamed>()
-  /** Looked at in the end: a record that contains itself has no fields while it is parsed. */
+  /** Types that what is being parsed is inside of. */
   #depth = 0
+  /** Looked at in the end: a record that contains itself has no fields while it is parsed. */
   readonly #arrays: { readonly items: AvroType; readonly pointer: string }[] = []
 
   constructor(source: SchemaSource) {

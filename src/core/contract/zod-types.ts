@@ -35,7 +35,7 @@ export const avro = {
   /** Without half characters, which no UTF-8 can write. */
   string: ({ min, max, pattern }: TextRules = {}) => {
     const whole = z.string().refine((value) => value.isWellFormed(), 'expected a text without half characters')
-    const bounds = whole.min(min ?? 0).max(max ?? Number.MAX_SAFE_INTEGER)
+    const bounds = whole.min(min ?? 0).max(max ?? Number.MAX_SAFE_INTEGER, { abort: true })
     return pattern === undefined ? bounds : bounds.regex(new RegExp(pattern, 'u'))
   },
   bytes: (length: Bounds<number> = {}) => sized(z.instanceof(Uint8Array), (bytes) => bytes.length, length, 'bytes'),

@@ -37,6 +37,12 @@ test.each<[string, Field, unknown, string]>([
   ],
   ['a text that is too short', { type: 'string', 'x-min-length': 2 }, 'a', '"value" must have at least 2 characters, got "a".'],
   ['a text that is too long', { type: 'string', 'x-max-length': 3 }, 'abcd', '"value" must have at most 3 characters, got "abcd".'],
+  [
+    'a text that is too long for its pattern, which would look for ever',
+    { type: 'string', 'x-max-length': 20, 'x-pattern': '^(a+)+$' },
+    `${'a'.repeat(60)}!`,
+    '"value" must have at most 20 characters, got a text of 61 characters.',
+  ],
   ['a text of another form', { type: 'string', 'x-pattern': '^[A-Z]{3}$' }, 'EURO', '"value" must match ^[A-Z]{3}$, got "EURO".'],
   ['too many bytes', { type: 'bytes', 'x-max-length': 1 }, Buffer.alloc(2), '"value" must have at most 1 bytes'],
   ['too few items', { type: { type: 'array', items: 'int' }, 'x-min-length': 1 }, [], '"value" must have at least 1 items, got an array.'],

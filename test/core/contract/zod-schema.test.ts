@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, expectTypeOf, test } from 'vitest'
-import { requireFormat, type z } from '../../../src/core/contract/contract.ts'
+import { avro, requireFormat, type z } from '../../../src/core/contract/contract.ts'
 import { GENERATED_FORMAT } from '../../../src/core/contract/generated-format.ts'
 import { isTrunklineError } from '../../../src/foundation/errors.ts'
 import { EntryBooked, type EntryBookedData, type EntryBookedInput, EntryBookedSchema } from './generated/ledger.ts'
@@ -45,6 +45,13 @@ test('the type checker knows what the zod schema takes and gives', () => {
   expectTypeOf<z.output<typeof EntryBookedSchema>['bookedAt']>().toEqualTypeOf<Date>()
   expectTypeOf<z.output<typeof EntryBookedSchema>['serial']>().toEqualTypeOf<bigint>()
   expect(EntryBookedSchema.pick({ id: true }).parse({ id: 'x' })).toEqual({ id: 'x' })
+})
+
+test('a text that is too long for its pattern is refused without looking at the pattern', () => {
+  const text = avro.string({ max: 20, pattern: '^(a+)+$' })
+
+  expect(text.safeParse(`${'a'.repeat(60)}!`).success).toBe(false)
+  expect(text.parse('aaa')).toBe('aaa')
 })
 
 const strange = fc.constantFrom<unknown>(
