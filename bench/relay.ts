@@ -1,35 +1,20 @@
 import { performance } from 'node:perf_hooks'
-import { Pool } from 'pg'
-import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
-import { migrate } from '../src/adapters/postgres/migrate.ts'
-import { createDatabase, dropDatabases } from '../src/adapters/postgres/server-databases.ts'
-import { type Backbone, createBackbone } from '../src/backbone.ts'
 import { unpackHeaders } from '../src/core/broker/header-bytes.ts'
-import type { LogDriver } from '../src/core/broker/log-driver.ts'
 import type { LogProducer, LogRecord } from '../src/core/broker/log-producer.ts'
-import { fingerprintOf } from '../src/core/contract/codec.ts'
-import { contract } from '../src/core/contract/contract.ts'
 import type { BenchContext } from './context.ts'
+import { fillOutbox, type Ground, onGround, PARTITIONS } from './outbox-ground.ts'
 import { median, type Row, toRow } from './result.ts'
+import { skipLocked } from './skip-locked.ts'
 
-const PARTITIONS = 4
-const VALUE_BYTES = 300
 /** The relay's own defaults, so that both send batches of the same size. */
 const BATCH_SIZE = 1_000
 const BATCH_BYTES = 524_288
-const TRANSACTION_SIZE = 1_000
 const DRAIN_DEADLINE_MS = 300_000
+const SKIP_LOCKED_EVENTS = 3_000
 
 interface Cost {
   readonly eventsPerSecond: number
   readonly cpuMicrosPerEvent: number
-}
-
-interface Ground {
-  readonly backbone: Backbone
-  readonly log: LogDriver
-  readonly pool: Pool
-  readonly topic: string
 }
 
 /**
@@ -41,7 +26,7 @@ export async function relay(context: BenchContext): Promise<readonly Row[]> {
   const raws: Cost[] = []
   const relays: Cost[] = []
   for (let run = 1; run <= context.runs; run++) {
-    const { raw, relayed } = await onGround(context, run, (ground) => measureBoth(ground, context))
+    const { raw, relayed } = await onGround(context, `relay-${run}`, (ground) => measureBoth(ground, context))
     raws.push(raw)
     relays.push(relayed)
     context.say(`run ${run}: raw producer ${describe(raw)}; relay ${describe(relayed)}`)
@@ -50,70 +35,26 @@ export async function relay(context: BenchContext): Promise<readonly Row[]> {
   const rate = (costs: readonly Cost[]): number => median(costs.map((cost) => cost.eventsPerSecond))
   return [
     toRow({ bench: 'relay', name: 'drain of a backlog', unit: 'events/s', figure: rate(relays), baseline: rate(raws), atLeast: 60_000 }),
+    await forScale(context, rate(relays)),
     toRow({ bench: 'relay', name: 'our CPU above the raw producer', unit: 'µs/event', figure: median(above), atMost: 8 }),
   ]
 }
 
-/** A database, a topic and connections for one run, gone at its end. */
-async function onGround<Result>({ stack }: BenchContext, run: number, work: (ground: Ground) => Promise<Result>): Promise<Result> {
-  const name = `trunkline-bench-relay-${process.pid}-${run}`
-  const connectionString = stack.databaseUrlOf(name)
-  await createDatabase(stack.databaseUrl, name)
-  await migrate(connectionString)
-  const pool = new Pool({ connectionString, max: 2 })
-  const log = kafkajsLog({ brokers: stack.brokers, clientId: 'bench' })
-  const kafka = { driver: 'kafkajs' as const, brokers: [...stack.brokers] }
-  const backbone = createBackbone({ service: 'bench', kafka, database: { connectionString }, logger: false })
-  try {
-    await log.admin.createTopics([{ name, partitions: PARTITIONS, replicationFactor: 1 }])
-    return await work({ backbone, log, pool, topic: name })
-  } finally {
-    await backbone.stop()
-    await log.admin.close()
-    await pool.end()
-    await dropDatabases(stack.databaseUrl, name)
-  }
+/** What most services begin with: rows one by one, locked while they are sent. It keeps no order as soon as two of it run. */
+async function forScale(context: BenchContext, ours: number): Promise<Row> {
+  const rate = await onGround(context, 'skip-locked', async (ground) => {
+    await fillOutbox(ground, SKIP_LOCKED_EVENTS)
+    return await skipLocked(ground, SKIP_LOCKED_EVENTS)
+  })
+  context.say(`a SKIP LOCKED relay that sends row by row: ${Math.round(rate)} events/s`)
+  return toRow({ bench: 'relay', name: 'beside SKIP LOCKED, row by row (for scale)', unit: 'events/s', figure: ours, baseline: rate })
 }
 
 async function measureBoth(ground: Ground, { events }: BenchContext): Promise<{ raw: Cost; relayed: Cost }> {
   await fillOutbox(ground, events)
-  const batches = await readBatches(ground)
-  const raw = await feedRaw(ground, batches, events)
+  const raw = await feedRaw(ground, await readBatches(ground), events)
   const relayed = await drain(ground, events)
   return { raw, relayed }
-}
-
-async function fillOutbox({ backbone, pool, topic }: Ground, events: number): Promise<void> {
-  const Measured = measuredContract(topic)
-  const padding = 'x'.repeat(VALUE_BYTES - 10 - 2 - 36 - 2)
-  for (let sent = 0; sent < events; sent += TRANSACTION_SIZE) {
-    const count = Math.min(TRANSACTION_SIZE, events - sent)
-    const messages = Array.from({ length: count }, () => Measured({ orderId: crypto.randomUUID(), padding }))
-    await backbone.transaction((tx) => backbone.publish(tx, messages))
-  }
-  await pool.query('vacuum (analyze) trunkline.outbox')
-}
-
-function measuredContract(topic: string) {
-  const fields = [
-    { name: 'orderId', type: 'string' },
-    { name: 'padding', type: 'string' },
-  ]
-  const schema = { type: 'record', name: 'bench.Measured', fields }
-  return contract<{ kind: 'event'; name: 'bench.Measured'; input: Data; data: Data; reply: void }>({
-    kind: 'event',
-    name: 'bench.Measured',
-    version: 1,
-    topic,
-    key: 'orderId',
-    replies: [],
-    versions: [{ version: 1, fingerprint: fingerprintOf(schema), schema }],
-  })
-}
-
-interface Data {
-  readonly orderId: string
-  readonly padding: string
 }
 
 interface StoredRecord {

@@ -8,10 +8,11 @@ import { consume } from './consume.ts'
 import type { Bench, BenchContext } from './context.ts'
 import { driver } from './driver.ts'
 import { latency } from './latency.ts'
+import { publish } from './publish.ts'
 import { relay } from './relay.ts'
 import { type Row, toTable } from './result.ts'
 
-const benches: Readonly<Record<string, Bench>> = { codec, consume, driver, latency, relay }
+const benches: Readonly<Record<string, Bench>> = { codec, consume, driver, latency, publish, relay }
 
 const usage = `Usage: npm run bench -- [${Object.keys(benches).join('|')}] [--events 100000] [--runs 3] [--json]`
 

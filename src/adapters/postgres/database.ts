@@ -19,6 +19,7 @@ import { Loan } from './loan.ts'
 import { isReplyLost, resolveLostReply } from './lost-reply.ts'
 import { askOutcome, generationSql, toTransactionId } from './outcome.ts'
 import { PoolEnd } from './pool-end.ts'
+import { PreparedStatements } from './prepared-statements.ts'
 import { OpenTransaction, statement } from './transaction.ts'
 import { OpenPart } from './transaction-part.ts'
 
@@ -75,6 +76,7 @@ export class PostgresDatabase implements Database<Transaction> {
   readonly #generations = new WeakMap<PoolClient, string>()
   readonly #open = new WeakMap<Transaction, OpenTransaction | OpenPart>()
   readonly #poolEnd: PoolEnd | undefined
+  readonly #prepared = new PreparedStatements()
   readonly transactions = 'own'
   readonly outside: Queryable
 
@@ -87,7 +89,7 @@ export class PostgresDatabase implements Database<Transaction> {
 
   async transaction<Result>(work: (tx: Transaction) => Promise<Result>, hooks: TransactionHooks<Transaction> = {}): Promise<Result> {
     const loan = await this.#checkOut()
-    const transaction = new OpenTransaction(loan.client, hooks)
+    const transaction = new OpenTransaction(loan.client, hooks, this.#prepared)
     this.#open.set(transaction.face, transaction)
     try {
       // Not awaited: BEGIN and the first statement of the work leave together.
@@ -162,7 +164,7 @@ export class PostgresDatabase implements Database<Transaction> {
 
   queryable(tx: Transaction): Queryable {
     const open = this.#open.get(tx)
-    return open === undefined ? tx : { query: (text, values = []) => open.run(text, values) }
+    return open === undefined ? tx : { query: (text, values = [], often) => open.run(text, values, often) }
   }
 
   checkPlace(tx: Transaction): void {

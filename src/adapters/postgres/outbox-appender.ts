@@ -45,7 +45,7 @@ export class PostgresOutboxAppender<Tx extends object> implements OutboxAppender
 
   /** @returns the transaction's number; `undefined` when the mark is not there, and then nothing was inserted */
   async #send(tx: Tx, text: string, values: readonly unknown[], mark: string | undefined): Promise<string | undefined> {
-    const result = await this.#database.queryable(tx).query(text, [...values, mark ?? null])
+    const result = await this.#database.queryable(tx).query(text, [...values, mark ?? null], 'often')
     return result.rows[0]?.['transaction_id']
   }
 }

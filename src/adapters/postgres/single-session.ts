@@ -1,14 +1,11 @@
-import { createHash } from 'node:crypto'
 import { Client, type ClientConfig, type CustomTypesConfig, type QueryConfig } from 'pg'
 import { endsWithin } from '../../foundation/service.ts'
-import { codeOf, mapDatabaseError } from './errors.ts'
+import { mapDatabaseError } from './errors.ts'
+import { PreparedStatements } from './prepared-statements.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
 /** A connection that is silent for longer is lost. */
 const ANSWER_TIMEOUT_MS = 35_000
-/** A pooler gave us a server that does not know the statement, or knows it from somebody else. */
-const preparedElsewhere = new Set(['26000', '42P05'])
-
 /** A value as the server wrote it; `null` for SQL's null. */
 export type RawRow = readonly (string | null)[]
 
@@ -21,10 +18,9 @@ export type RawRow = readonly (string | null)[]
  */
 export class SingleSession {
   readonly #client: Client
-  readonly #names = new Map<string, string>()
+  readonly #prepared = new PreparedStatements()
   /** The driver will no longer keep a queue. */
   #turn: Promise<unknown> = Promise.resolve()
-  #prepares = true
 
   private constructor(client: Client) {
     this.#client = client
@@ -80,32 +76,28 @@ export class SingleSession {
 
   async #ask(text: string, values: readonly unknown[], answerTimeoutMs: number): Promise<RawRow[]> {
     try {
-      return await this.#run(text, values, answerTimeoutMs)
+      return await this.#run(text, values, answerTimeoutMs).catch((error: unknown) => {
+        if (!this.#prepared.isRefusal(error)) throw error
+        return this.#run(text, values, answerTimeoutMs)
+      })
     } catch (error) {
-      if (!this.#prepares || !preparedElsewhere.has(codeOf(error) ?? ''))
-        throw mapDatabaseError(error, 'The relay could not work on its outbox')
-      // Nothing was run. From now on each statement is parsed anew.
-      this.#prepares = false
-      return await this.#ask(text, values, answerTimeoutMs)
+      throw mapDatabaseError(error, 'The relay could not work on its outbox')
     }
   }
 
   async #run(text: string, values: readonly unknown[], answerTimeoutMs: number): Promise<RawRow[]> {
-    const name = this.#prepares ? { name: this.#nameOf(text) } : {}
+    const name = this.#prepared.nameOf(text)
     // The driver knows a limit for one statement, its types do not.
-    const query = { ...name, text, values: [...values], rowMode: 'array' as const, types: asWritten, query_timeout: answerTimeoutMs }
+    const query = {
+      ...(name === undefined ? {} : { name }),
+      text,
+      values: [...values],
+      rowMode: 'array' as const,
+      types: asWritten,
+      query_timeout: answerTimeoutMs,
+    }
     const { rows } = await this.#client.query<(string | null)[]>(query satisfies QueryConfig & { rowMode: 'array' })
     return rows
-  }
-
-  /** The same name for the same text only, whoever else prepares statements behind a pooler. */
-  #nameOf(text: string): string {
-    let name = this.#names.get(text)
-    if (name === undefined) {
-      name = `trunkline_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
-      this.#names.set(text, name)
-    }
-    return name
   }
 }
 

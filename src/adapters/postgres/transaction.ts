@@ -1,9 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { QueryResult as DriverResult, PoolClient, QueryConfig } from 'pg'
 import type { QueryResult, Transaction, TransactionHooks } from '../../core/database/database.ts'
-import { PermanentError } from '../../foundation/errors.ts'
+import { ConflictError, PermanentError } from '../../foundation/errors.ts'
 import { codeOf, mapDatabaseError } from './errors.ts'
 import { gatherWrites } from './one-write.ts'
+import type { PreparedStatements } from './prepared-statements.ts'
 
 /** Statements that would end, split or reconfigure the transaction behind our back. */
 const control =
@@ -24,6 +25,7 @@ interface Savepoint {
 export class OpenTransaction {
   readonly #client: PoolClient
   readonly #hooks: TransactionHooks<Transaction>
+  readonly #prepared: PreparedStatements
   readonly #pending = new Set<Promise<unknown>>()
   #open = true
   #lostBy: unknown
@@ -38,9 +40,10 @@ export class OpenTransaction {
   #turn: Promise<unknown> = Promise.resolve()
   readonly face: Transaction
 
-  constructor(client: PoolClient, hooks: TransactionHooks<Transaction>) {
+  constructor(client: PoolClient, hooks: TransactionHooks<Transaction>, prepared: PreparedStatements) {
     this.#client = client
     this.#hooks = hooks
+    this.#prepared = prepared
     const face = {
       query: (text: string, values: readonly unknown[] = []) => this.#heard(this.#userQuery(text, values)),
       savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.savepoint(work, this.face)),
@@ -114,19 +117,20 @@ export class OpenTransaction {
   }
 
   /** Runs a statement of the work, or of the spine. */
-  run(text: string, values: readonly unknown[]): Promise<QueryResult> {
+  run(text: string, values: readonly unknown[], often?: 'often'): Promise<QueryResult> {
     try {
       this.checkPlace()
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#run(text, values)
+    return this.#run(text, values, often)
   }
 
-  #run(text: string, values: readonly unknown[] = []): Promise<QueryResult> {
+  #run(text: string, values: readonly unknown[] = [], often?: 'often'): Promise<QueryResult> {
     // Also for the end of a savepoint: by then the connection may be somebody else's.
     if (!this.#open) return Promise.reject(ended())
-    const sent = this.send(statement(text, values))
+    const name = often === undefined ? undefined : this.#prepared.nameOf(text)
+    const sent = this.send({ ...statement(text, values), ...(name === undefined ? {} : { name }) })
     this.#pending.add(sent)
     return sent.then(
       (result) => {
@@ -135,7 +139,7 @@ export class OpenTransaction {
       },
       (error: unknown) => {
         this.#pending.delete(sent)
-        const mapped = mapDatabaseError(error, 'A statement failed')
+        const mapped = this.#prepared.isRefusal(error) ? notPrepared(error) : mapDatabaseError(error, 'A statement failed')
         this.#lostBy ??= mapped
         throw mapped
       },
@@ -221,6 +225,13 @@ function isUndone(savepoint: Savepoint): boolean {
 /** The extended protocol takes one statement at a time, so "select 1; commit" is an error of the server. */
 export function statement(text: string, values: readonly unknown[] = []): QueryConfig & { queryMode: 'extended' } {
   return { text, values: [...values], queryMode: 'extended' }
+}
+
+/** Behind a transaction pooler the server may not know what another one was told. It happens once: from then on nothing is prepared. */
+function notPrepared(error: unknown): ConflictError {
+  const message =
+    'A statement that was prepared is not known to this server, as behind a transaction pooler. From now on none is prepared. Run the transaction again.'
+  return new ConflictError('DATABASE_CONFLICT', message, { sqlState: codeOf(error) }, error)
 }
 
 function connectionIsGone(error: unknown): boolean {

@@ -7,7 +7,8 @@ export interface QueryResult {
 
 /** Runs SQL with `$1`-style parameters; never text built from values. */
 export interface Queryable {
-  query(text: string, values?: readonly unknown[]): Promise<QueryResult>
+  /** @param often whether the statement is sent so often that the server should keep its plan, where that can be done; it must look up nothing */
+  query(text: string, values?: readonly unknown[], often?: 'often'): Promise<QueryResult>
 }
 
 declare const brand: unique symbol

@@ -1,4 +1,3 @@
-import type { Clock } from '../../foundation/clock.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { OutboxStore, PendingRow, Term } from './outbox-store.ts'
 
@@ -11,7 +10,6 @@ const REMOVE_WITHIN_MS = 25
 export interface RemovalsParts {
   readonly store: OutboxStore
   readonly diagnostics: BackboneDiagnostics
-  readonly clock: Clock
 }
 
 export interface RemovalEvents {
@@ -29,9 +27,10 @@ export class Removals {
   readonly #parts: RemovalsParts
   readonly #term: Term
   readonly #events: RemovalEvents
-  readonly #hurry = new AbortController()
+  #hurry = false
   #acked: PendingRow[] = []
-  #enough = Promise.withResolvers<void>()
+  /** Ends the wait for company. */
+  #enough: () => void = () => undefined
   #removing: Promise<void> | undefined
 
   constructor(parts: RemovalsParts, term: Term, events: RemovalEvents) {
@@ -46,13 +45,14 @@ export class Removals {
 
   add(rows: readonly PendingRow[]): void {
     for (const row of rows) this.#acked.push(row)
-    if (this.#acked.length >= REMOVE_AT) this.#enough.resolve()
+    if (this.#acked.length >= REMOVE_AT) this.#enough()
     this.#removing ??= this.#remove().catch((error: unknown) => this.#events.onFailed(error))
   }
 
   /** Resolves when everything that was added is gone, or the term is over. Nobody waits for company any more. */
   async finish(): Promise<void> {
-    this.#hurry.abort()
+    this.#hurry = true
+    this.#enough()
     await this.#removing
   }
 
@@ -71,12 +71,14 @@ export class Removals {
     this.#removing = undefined
   }
 
-  async #gather(): Promise<void> {
-    if (this.#acked.length >= REMOVE_AT || this.#hurry.signal.aborted) return
-    this.#enough = Promise.withResolvers()
-    const over = new AbortController()
-    const signal = AbortSignal.any([over.signal, this.#hurry.signal])
-    await Promise.race([this.#enough.promise, this.#parts.clock.sleep(REMOVE_WITHIN_MS, signal)])
-    over.abort()
+  #gather(): Promise<void> {
+    if (this.#acked.length >= REMOVE_AT || this.#hurry) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, REMOVE_WITHIN_MS)
+      this.#enough = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 }

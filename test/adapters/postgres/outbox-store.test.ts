@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { Pool } from 'pg'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { PostgresOutboxAppender } from '../../../src/adapters/postgres/outbox-appender.ts'
@@ -101,4 +102,23 @@ test('asks the server one thing at a time, as the driver wants it', async () => 
 
   expect(answers).toEqual([3, expect.any(BigInt), true, 3])
   expect(warnings).toEqual([])
+})
+
+test('a server that forgot what was prepared, as behind a transaction pooler, costs one transaction; from then on nothing is prepared', async () => {
+  const { url } = await openDatabase()
+  const pool = new Pool({ connectionString: url, max: 1 })
+  onTestFinished(() => pool.end())
+  const { database } = await openDatabase({ pool })
+  const appender = new PostgresOutboxAppender(database)
+  const publish = () => database.transaction((tx) => appender.append(tx, [{ ...row, id: randomUUID() }], 'ours'))
+  await publish()
+
+  await database.outside.query('deallocate all')
+  const refused = await publish().catch((error: unknown) => error)
+  await publish()
+  await database.outside.query('deallocate all')
+  await publish()
+
+  expect(refused).toMatchObject({ name: 'ConflictError', code: 'DATABASE_CONFLICT' })
+  expect((await database.outside.query('select count(*)::int as count from trunkline.outbox')).rows).toEqual([{ count: 3 }])
 })

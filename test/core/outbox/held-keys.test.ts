@@ -214,7 +214,7 @@ describe('a held key', () => {
     gate.resolve()
     await leaving
 
-    expect(witness.all('relay.term_ended')).toMatchObject([{ reason: 'stopped' }])
+    expect(witness.count('relay.term_ended')).toBe(1)
     expect(await bench.violations('t')).toEqual([])
   })
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { until, Witness } from '../../kit/wait.ts'
+import { faults } from './faulty-producer.ts'
 import { RelayBench, repeat } from './relay-bench.ts'
 
 describe('topics', () => {
@@ -64,4 +65,40 @@ describe('topics', () => {
       async () => (await bench.query("select from trunkline.incident where kind = 'topic_partitions_shrank'")).length === 1,
     )
   })
+
+  test('a stored count that is changed behind an owner ends its term: what it knows of the lanes is void', async () => {
+    const bench = await RelayBench.open({ t: 4 })
+    const refusing = { now: false }
+    const relay = bench.assembly(
+      { retryMax: '100ms' },
+      faults(() => (refusing.now ? 'refused topic' : undefined)),
+    )
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await bench.publish('t', 'a')
+    await bench.relayed()
+
+    refusing.now = true
+    await bench.query("update trunkline.topic set partitions = 2 where name = 't'")
+    await bench.publish('t', 'b')
+    await witness.saw('relay.term_ended')
+    refusing.now = false
+    await bench.relayed()
+
+    expect(witness.all('relay.term_ended')[0]?.reason).toBe('the partition count of topic "t" was changed')
+    expect((await bench.messages('t')).flat().toSorted()).toEqual(['a1', 'b1'])
+  })
+})
+
+test('messages of a restored dump, whose transaction ids are of another life of the server, are sent', async () => {
+  const bench = await RelayBench.open({ t: 1 })
+  await bench.publish('t', 'a', 'b')
+  await bench.query("update trunkline.outbox set xid = '9000000000000000000'")
+  const relay = bench.assembly()
+
+  await relay.start({ run: ['relay'] })
+  await bench.publish('t', 'a')
+  await bench.relayed()
+
+  expect(await bench.messages('t')).toEqual([['a1', 'b1', 'a2']])
 })
