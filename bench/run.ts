@@ -3,16 +3,18 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Client } from 'pg'
 import { type Stack, startStack } from '../src/faces/stack/stack.ts'
+import { acked } from './acked.ts'
 import { codec } from './codec.ts'
 import { consume } from './consume.ts'
 import type { Bench, BenchContext } from './context.ts'
 import { driver } from './driver.ts'
+import { growth } from './growth.ts'
 import { latency } from './latency.ts'
 import { publish } from './publish.ts'
 import { relay } from './relay.ts'
 import { type Row, toTable } from './result.ts'
 
-const benches: Readonly<Record<string, Bench>> = { codec, consume, driver, latency, publish, relay }
+const benches: Readonly<Record<string, Bench>> = { acked, codec, consume, driver, growth, latency, publish, relay }
 
 const usage = `Usage: npm run bench -- [${Object.keys(benches).join('|')}] [--events 100000] [--runs 3] [--json]`
 

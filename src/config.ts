@@ -87,7 +87,7 @@ const databaseOptions = z.union([
   z.strictObject({
     /** `postgres://user:password@host:port/database` */
     connectionString: z.string().regex(/^postgres(ql)?:\/\//, 'expected postgres://user:password@host:port/database'),
-    /** Connections for transactions, 2–500. Default 10. The relay opens two of its own. */
+    /** Connections for transactions, 2–500. Default 10. The relay opens two of its own, publishing one to call other processes. */
     maxConnections: z.int().min(2).max(500).default(10),
     /** How long to wait for a connection. Default '5s'. */
     connectTimeout: duration({ min: '100ms', max: '5m' }).prefault('5s'),

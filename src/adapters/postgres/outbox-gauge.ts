@@ -8,10 +8,10 @@ export class PostgresOutboxGauge implements OutboxGauge {
     this.#outside = outside
   }
 
-  async measure({ rowsMax, bytesMax }: OutboxSettings): Promise<OutboxMeasure> {
-    const bound = toMeasure(await this.#outside.query(boundSql))
+  async measure({ rowsMax, bytesMax }: OutboxSettings, where: Queryable = this.#outside): Promise<OutboxMeasure> {
+    const bound = toMeasure(await where.query(boundSql))
     if (bound.rows < rowsMax && bound.bytes < bytesMax) return bound
-    return toMeasure(await this.#outside.query(countSql, [rowsMax, bytesMax]))
+    return toMeasure(await where.query(countSql, [rowsMax, bytesMax]))
   }
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Clock } from '../../foundation/clock.ts'
 import { duration } from '../../foundation/duration.ts'
 import { TransientError } from '../../foundation/errors.ts'
+import type { Queryable } from '../database/database.ts'
 
 export const outboxOptions = z.strictObject({
   /** Messages that may wait in the outbox, scheduled ones included, 1 000–1 000 000 000. Default 10 000 000. */
@@ -25,8 +26,8 @@ export interface OutboxMeasure {
 
 /** Measures the outbox: in microseconds where it is far below its limits, by counting where it may be near them. */
 export interface OutboxGauge {
-  /** @throws TransientError the database is unreachable */
-  measure(limits: OutboxSettings): Promise<OutboxMeasure>
+  /** @param where it asks; by default outside of any transaction. @throws TransientError the database is unreachable */
+  measure(limits: OutboxSettings, where?: Queryable): Promise<OutboxMeasure>
 }
 
 export interface OutboxRoomParts {
@@ -42,7 +43,8 @@ const MEASURE_SHARE = 0.1
  * Whether the outbox has room for another message.
  *
  * It is measured about once a second while somebody publishes; so much may be published beyond the limit. Only the
- * first message of a process waits for the measure.
+ * first message of a process waits for the measure, which is then taken in its own transaction: the pool may have no
+ * connection left, all of them in transactions that wait for the same measure.
  */
 export class OutboxRoom {
   readonly #parts: OutboxRoomParts
@@ -62,12 +64,13 @@ export class OutboxRoom {
   }
 
   /**
+   * @param here the transaction of whoever asks
    * @returns `undefined` when there is room, as far as is known; a promise of it where nothing is known yet
    * @throws TransientError `OUTBOX_FULL`, also from the promise
    */
-  check(): Promise<void> | undefined {
+  check(here: Queryable): Promise<void> | undefined {
     const first = !this.known
-    if (this.#parts.clock.monotonic() >= this.#measureAtMs) this.#measuring ??= this.#measure()
+    if (this.#parts.clock.monotonic() >= this.#measureAtMs) this.#measuring ??= this.#measure(first ? here : undefined)
     if (first && this.#measuring !== undefined) return this.#measuring.then(() => this.#refuseWhenFull())
     this.#refuseWhenFull()
     return undefined
@@ -78,10 +81,10 @@ export class OutboxRoom {
   }
 
   /** Never rejects: what cannot be measured is not full, and the insert itself will tell what is wrong. */
-  async #measure(): Promise<void> {
+  async #measure(where: Queryable | undefined): Promise<void> {
     const { gauge, clock } = this.#parts
     const beganAt = clock.monotonic()
-    const measured = await gauge.measure(this.#limits).catch(() => undefined)
+    const measured = await gauge.measure(this.#limits, where).catch(() => undefined)
     const now = clock.monotonic()
     this.#measureAtMs = now + Math.max(MEASURE_EVERY_MS, (now - beganAt) / MEASURE_SHARE)
     this.#full = measured === undefined ? undefined : overLimit(measured, this.#limits)

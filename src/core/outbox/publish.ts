@@ -187,7 +187,8 @@ export class Publisher<Tx extends object> {
 
   /** The insert leaves at once where nothing is missing: a caller may send its COMMIT right behind it. */
   #append(tx: Tx, prepared: readonly Prepared[], whose: 'ours' | 'callers'): Promise<string> {
-    const waitsFor = [...missingIn(prepared), ...[this.#parts.room?.check() ?? []].flat()]
+    const { room, database } = this.#parts
+    const waitsFor = [...missingIn(prepared), ...[room?.check(database.queryable(tx)) ?? []].flat()]
     return waitsFor.length === 0 ? this.#insert(tx, prepared, whose) : Promise.all(waitsFor).then(() => this.#insert(tx, prepared, whose))
   }
 

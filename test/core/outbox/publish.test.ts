@@ -185,6 +185,30 @@ describe('publish', () => {
     await expect(work).rejects.toMatchObject({ code: 'OUTBOX_FULL' })
   })
 
+  test('measures the outbox in its own transaction: the first ones of a process may have taken every connection', async () => {
+    const { url, query } = await publishing()
+    const crowded = createBackbone({
+      service: 'judge',
+      kafka: { driver: 'memory' },
+      database: { connectionString: url, maxConnections: 2, connectTimeout: '1m' },
+      logger: false,
+    })
+    onTestFinished(() => crowded.stop())
+    const bothOpen = Promise.withResolvers<void>()
+    let open = 0
+    const publish = () =>
+      crowded.transaction(async (tx) => {
+        await tx.query('select 1')
+        if (++open === 2) bothOpen.resolve()
+        await bothOpen.promise
+        await crowded.publish(tx, Counted({ key: 'a', version: 1 }))
+      })
+
+    await Promise.all([publish(), publish()])
+
+    expect(await query('select count(*)::int as count from trunkline.outbox')).toEqual([{ count: 2 }])
+  })
+
   test('needs a transaction', async () => {
     const { backbone } = await publishing()
     const none: unknown = {}
