@@ -16,6 +16,7 @@ import { median, type Row, toRow } from './result.ts'
 const TOPIC = 'measured'
 const BATCH_SIZE = 500
 const POISON_EVERY = 100
+const PARKED_KEYS = 10_000
 /** One transaction per message takes so much longer that a part of the messages has to do. */
 const ALONE_SHARE = 20
 const DEADLINE_MS = 300_000
@@ -32,6 +33,7 @@ interface Rates {
   readonly interleaved: number
   readonly poisonInOrder: number
   readonly poisonInterleaved: number
+  readonly parked: number
 }
 
 /**
@@ -57,6 +59,7 @@ export async function consume(context: BenchContext): Promise<readonly Row[]> {
     toRow({ ...times, name: 'interleave / one transaction per message', figure: ratio('interleaved', 'alone'), atLeast: 25 }),
     toRow({ ...times, name: 'interleave / a bare pipelined batch loop', figure: ratio('interleaved', 'pipelined'), atLeast: 0.7 }),
     toRow({ ...times, name: 'in order with 1 % poison / without', figure: ratio('poisonInOrder', 'inOrder'), atLeast: 0.5 }),
+    toRow({ ...times, name: `in order beside ${PARKED_KEYS} parked keys / without`, figure: ratio('parked', 'inOrder'), atLeast: 0.9 }),
     toRow({ ...times, name: 'interleave with 1 % poison / without', figure: ratio('poisonInterleaved', 'interleaved'), atLeast: 0.5 }),
   ]
 }
@@ -73,6 +76,10 @@ async function measureAll(context: BenchContext, run: number): Promise<Rates> {
     pipelined: await measure('pipelined', pipelinedBatches),
     inOrder: await measure('in-order', (ground) => consumed(ground, {}, false)),
     interleaved: await measure('interleaved', (ground) => consumed(ground, { interleave: true }, false)),
+    parked: await measure('parked', async (ground) => {
+      await park(ground.connectionString)
+      return await consumed(ground, {}, false)
+    }),
     poisonInOrder: await measure('poison', (ground) => consumed(ground, { retry: { inline: 0, delays: [] } }, true)),
     poisonInterleaved: await measure('poison-interleaved', (ground) =>
       consumed(ground, { interleave: true, retry: { inline: 0, delays: [] } }, true),
@@ -145,6 +152,27 @@ async function onGround({ stack }: BenchContext, name: string, work: (connection
   } finally {
     await dropDatabases(stack.databaseUrl, database)
   }
+}
+
+/** Other keys of the group wait: half of them for a retry that is far away, half for a build that has their handler. */
+async function park(connectionString: string): Promise<void> {
+  const pool = new Pool({ connectionString, max: 1 })
+  await pool.query(
+    `insert into trunkline.parked_key (consumer_group, topic, key_hash, key, due)
+     select 'bench', $1, sha256(n::text::bytea), n::text::bytea, trunkline.now() + (n % 2) * interval '1 day'
+       from generate_series(1, $2::int) as n`,
+    [TOPIC, PARKED_KEYS],
+  )
+  await pool.query(
+    `insert into trunkline.parked_message (
+       consumer_group, id, type, name, key_topic, key_hash, state, attempts, reason_code, reason,
+       topic, partition, record_offset, record_key, record_value, record_headers, record_timestamp_ms)
+     select consumer_group, gen_random_uuid(), 'bench.Elsewhere.v1', 'bench.Elsewhere', topic, key_hash, 'waiting', 1, 'X', 'x',
+            topic, 0, 0, key, key, ''::bytea, 0
+       from trunkline.parked_key`,
+  )
+  await pool.query('analyze trunkline.parked_key, trunkline.parked_message')
+  await pool.end()
 }
 
 const effectSql = 'insert into effect (id, cents) values ($1, $2)'

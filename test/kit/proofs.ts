@@ -49,7 +49,39 @@ const awaits: readonly { at: FailpointName; within: number }[] = [
   { at: 'offset.committing', within: 2 },
 ]
 
+/** Points of a worker that empties parked keys. */
+const deadlyForWorkers: [FailpointName, ...FailpointName[]] = [
+  'retry.leased',
+  'retry.committing',
+  'retry.recording',
+  'delivery.parked',
+  'delivery.applied',
+  'retry.unparking',
+  'retry.unparked',
+]
+const notes: [string, ...string[]] = ['', '', '', 'fails 1', 'fails 2', 'poison']
+
 export const proofs: Readonly<Record<string, Proof>> = {
+  parking: {
+    about: 'workers of parked keys die by SIGKILL at each of their steps, beside live batches (G3, G4, G7)',
+    disturb: async (run, random) => {
+      const faults = new Tally()
+      for (let round = 0; round < 10; round++) {
+        // Keys of this round only: a dead letter holds its key for good.
+        for (let message = 0; message < 60; message++) await run.publish(`key-${round}-${random.between(0, 9)}`, random.pick(notes))
+        const at = random.pick(deadlyForWorkers)
+        const worker = run.spawn({ run: ['relay', 'consume'], failpoints: [{ at, nth: random.between(1, 3), act: 'SIGKILL' }] })
+        await worker.ended(60_000)
+        faults.note(`killed at ${at}`, worker.fired(at))
+      }
+      run.spawn({ run: ['relay', 'consume'] })
+      run.spawn({ run: ['relay', 'consume'] })
+      await run.drained({ withinMs: 120_000 })
+      await run.retried(120_000)
+      return faults.all
+    },
+  },
+
   outbox: {
     about: 'a relay is killed or frozen at each of its failpoints, 40 times a seed (G1, G2, G4, G6)',
     disturb: (run, random) => killRelays(run, random),

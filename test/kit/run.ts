@@ -96,6 +96,11 @@ export class Run {
     await until(`group "${group}" at offset sum ${end}`, async () => (await this.#position(group)) >= end, withinMs)
   }
 
+  /** Resolves when no parked key will move by itself any more: each is gone, or held by a dead letter. */
+  async retried(withinMs = 40_000): Promise<void> {
+    await until('no parked key that moves', async () => (await this.count("trunkline.parked_key where due < 'infinity'")) === 0, withinMs)
+  }
+
   async relayed(withinMs = 40_000): Promise<void> {
     await until('an empty outbox', async () => (await this.count('trunkline.outbox')) === 0, withinMs)
   }

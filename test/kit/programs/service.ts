@@ -29,6 +29,8 @@ function serviceOf({ brokers, databaseUrl, service, relay, broken }: ParsedPlan)
     kafka: { driver: 'kafkajs', brokers },
     database: { connectionString: databaseUrl },
     relay,
+    // The keys of a program that was killed go on soon.
+    parking: { lease: '1s', idleDelay: '50ms', workers: 4 },
     // A frozen program holds its locks for so long; it must not take a test's whole time.
     idleInTransaction: '5s',
     logger: false,
