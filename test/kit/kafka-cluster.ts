@@ -24,6 +24,17 @@ export class KafkaCluster {
     this.#directory = directory
   }
 
+  /** @returns what this machine lacks to run a cluster of its own; `undefined` when it lacks nothing */
+  static async missing(): Promise<string | undefined> {
+    const watchdog = new Watchdog()
+    try {
+      const installation = await kafkaInstallation({ watchdog, env: process.env, say: () => undefined })
+      return 'classpath' in installation ? undefined : `${installation.what}; ${installation.remedy}`
+    } finally {
+      await watchdog.close()
+    }
+  }
+
   /** @throws Error this machine cannot run Kafka; the message says what is missing */
   static async start({ nodes, settings }: KafkaClusterOptions): Promise<KafkaCluster> {
     const watchdog = new Watchdog()
