@@ -6,7 +6,7 @@ import { decodeFetch, FETCH_API, type FetchReply } from '../wire/fetch-response.
 import { decodeProduce, encodeProduce, type PartitionBatch, type PartitionReply, PRODUCE_API } from '../wire/produce-body.ts'
 import { partitionMissing, topicMissing } from '../wire/protocol-errors.ts'
 import type { ProduceClient } from '../wire/wire-producer.ts'
-import { Connections, type KafkaAddress, type Lane } from './connections.ts'
+import { Connections, type KafkaAddress, type Purpose } from './connections.ts'
 import { GROUP_REFUSED, groupRefused, mapError } from './errors.ts'
 import { type Library, loadLibrary } from './library.ts'
 
@@ -79,8 +79,13 @@ export class PlatformaticClient implements ProduceClient<Connection> {
     return await this.askOver('requests', broker, api, ...args)
   }
 
-  async askOver<Args extends unknown[], Reply>(lane: Lane, broker: number | 'any', api: API<Args, Reply>, ...args: Args): Promise<Reply> {
-    return await this.#open.ask(lane, broker, api, ...args)
+  async askOver<Args extends unknown[], Reply>(
+    purpose: Purpose,
+    broker: number | 'any',
+    api: API<Args, Reply>,
+    ...args: Args
+  ): Promise<Reply> {
+    return await this.#open.ask(purpose, broker, api, ...args)
   }
 
   /** @throws StuckError `TOPIC_MISSING` */

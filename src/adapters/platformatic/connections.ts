@@ -15,7 +15,7 @@ export interface KafkaAddress {
 }
 
 /** Brokers answer the requests of a connection one after another, so what may wait long has a connection of its own. */
-export type Lane = 'requests' | 'fetches' | 'joins'
+export type Purpose = 'requests' | 'fetches' | 'joins'
 
 export interface BrokerAddress {
   readonly host: string
@@ -24,17 +24,17 @@ export interface BrokerAddress {
 
 const CONNECTION_TIMEOUT_MS = 3_000
 /** A broker holds the request of a member that joins until all others have joined. */
-const REQUEST_TIMEOUT_MS: Readonly<Record<Lane, number>> = { requests: 30_000, fetches: 30_000, joins: 60_000 }
+const REQUEST_TIMEOUT_MS: Readonly<Record<Purpose, number>> = { requests: 30_000, fetches: 30_000, joins: 60_000 }
 const IN_FLIGHT_MAX = 100
 const DEFAULT_PORT = 9092
 /** A fetch asks for 16 MiB, and gets a batch whole that is larger. */
 const REPLY_BYTES_MAX = 256 * 1024 * 1024
 
-/** The connections of one client to the brokers of a cluster, by lane: opened when they are needed, ended together. */
+/** The connections of one client to the brokers of a cluster, by what they are for: opened when they are needed, ended together. */
 export class Connections {
   readonly #library: Library
   readonly #address: KafkaAddress
-  readonly #pools = new Map<Lane, ConnectionPool>()
+  readonly #pools = new Map<Purpose, ConnectionPool>()
   readonly #given: readonly BrokerAddress[]
   /** What ended a connection. */
   readonly #reasons = new WeakMap<Connection, Error>()
@@ -57,9 +57,9 @@ export class Connections {
   }
 
   /** @returns one to the broker, or to any: brokers that are known come first, their connections are there already */
-  async to(broker: number | 'any', lane: Lane): Promise<Connection> {
+  async to(broker: number | 'any', purpose: Purpose): Promise<Connection> {
     if (this.#endedBy !== undefined) throw new TransientError('CLIENT_REPLACED', this.#endedBy)
-    const pool = this.#pool(lane)
+    const pool = this.#pool(purpose)
     if (broker === 'any') return await pool.getFirstAvailable([...this.#brokers.values(), ...this.#given])
     const address = this.#brokers.get(broker)
     if (address === undefined) throw new TransientError('BROKER_UNREACHABLE', `Broker ${broker} is not in the cluster now.`, { broker })
@@ -71,10 +71,10 @@ export class Connections {
    *
    * @throws TrunklineError no answer came
    */
-  async ask<Args extends unknown[], Reply>(lane: Lane, broker: number | 'any', api: API<Args, Reply>, ...args: Args): Promise<Reply> {
+  async ask<Args extends unknown[], Reply>(purpose: Purpose, broker: number | 'any', api: API<Args, Reply>, ...args: Args): Promise<Reply> {
     let connection: Connection | undefined
     try {
-      connection = await this.to(broker, lane)
+      connection = await this.to(broker, purpose)
       return await api.async(connection, ...args)
     } catch (error) {
       const reply = replyIn(error)
@@ -102,9 +102,9 @@ export class Connections {
     })
   }
 
-  /** Ends those of a lane; the next request opens new ones. */
-  cut(lane: Lane, why: string): void {
-    for (const [, { socket }] of this.#pools.get(lane) ?? []) socket.destroy(new Error(why))
+  /** Ends those of one purpose; the next request opens new ones. */
+  cut(purpose: Purpose, why: string): void {
+    for (const [, { socket }] of this.#pools.get(purpose) ?? []) socket.destroy(new Error(why))
   }
 
   /** Ends all: what is in flight fails, and nothing is opened any more. */
@@ -128,13 +128,13 @@ export class Connections {
     return (connection === undefined ? undefined : this.#reasons.get(connection)) ?? error
   }
 
-  #pool(lane: Lane): ConnectionPool {
-    const known = this.#pools.get(lane)
+  #pool(purpose: Purpose): ConnectionPool {
+    const known = this.#pools.get(purpose)
     if (known !== undefined) return known
     const { brokers, clientId, ssl, sasl } = this.#address
     const pool = new this.#library.ConnectionPool(clientId, {
       connectTimeout: CONNECTION_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS[lane],
+      requestTimeout: REQUEST_TIMEOUT_MS[purpose],
       maxInflights: IN_FLIGHT_MAX,
       ...(ssl === undefined || ssl === false ? {} : { tls: ssl === true ? {} : ssl, tlsServerName: brokers.every(isName) }),
       ...(sasl === undefined ? {} : { sasl: { ...sasl, mechanism: mechanisms[sasl.mechanism] } }),
@@ -142,7 +142,7 @@ export class Connections {
     // Without a listener a second error of a connection would end the process.
     pool.on('connecting', ({ connection }) => connection.on('error', (error) => this.#reasons.set(connection, error)))
     pool.on('connect', ({ connection }) => endIfStrange(connection))
-    this.#pools.set(lane, pool)
+    this.#pools.set(purpose, pool)
     return pool
   }
 }
