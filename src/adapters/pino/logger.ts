@@ -30,6 +30,7 @@ const levels: Partial<Record<keyof DiagnosticCatalogue, Level>> = {
   'delivery.failed': 'warn',
   'delivery.parked': 'warn',
   'delivery.unreadable': 'warn',
+  'inbox.untended': 'warn',
   'saga.ignored': 'info',
   'saga.timer_failed': 'warn',
   'saga.timers_interrupted': 'warn',
