@@ -77,7 +77,7 @@ describe('a batch', () => {
     const effects = await bench.effects()
     expect(effects).toEqual([...keys.flatMap((key) => (typeof key === 'string' ? [`${key}1`] : [])), 'k12'])
     // Which of them stand in one batch depends on what had come when it was read.
-    expect((await bench.parked()).map(({ state }) => state).toSorted()).toEqual(['dead', 'dead', 'dead', 'waiting', 'waiting'])
+    expect((await bench.parked()).map(({ state }) => String(state)).toSorted()).toEqual(['dead', 'dead', 'dead', 'waiting', 'waiting'])
     // Only the first failure cost a transaction; what the failed handlers published went with them.
     expect(witness.count('batch.failed')).toBe(1)
     expect((await bench.headersOf('out')).map((headers) => headers['ce_subject'])).toEqual(effects.map((name) => name.slice(0, -1)))
