@@ -110,8 +110,9 @@ export class PostgresDatabase implements Database<Transaction> {
   async #commit(loan: Loan, transaction: OpenTransaction, hooks: TransactionHooks<Transaction>): Promise<void> {
     await transaction.settled()
     transaction.refuseIfLost()
+    const waits = hooks.lastWaits?.(transaction.face) ?? false
     const last = hooks.beforeCommit?.(transaction.face) ?? Promise.resolve(undefined)
-    if (hooks.rerunsWhenUnknown === true) return this.#commitAtOnce(transaction, last)
+    if (hooks.rerunsWhenUnknown === true) return this.#commitAtOnce(transaction, last, waits)
     const xid = (await last) ?? (await assignedXid(transaction))
     const transactionId = xid === undefined ? undefined : toTransactionId(loan.generation, xid)
     transaction.close()
@@ -129,9 +130,9 @@ export class PostgresDatabase implements Database<Transaction> {
   }
 
   /** The last statements and COMMIT leave in one write; if the statements fail, the tag of COMMIT says so. */
-  async #commitAtOnce(transaction: OpenTransaction, last: Promise<unknown>): Promise<void> {
+  async #commitAtOnce(transaction: OpenTransaction, last: Promise<unknown>, waits: boolean): Promise<void> {
     // What has not sent a statement by now has nothing that would fail the COMMIT: if it failed, there must be none.
-    if (!transaction.busy) await last
+    if (waits || !transaction.busy) await last
     transaction.close()
     this.#parts.diagnostics.emit('transaction.committing', { transactionId: undefined })
     const [statements, committed] = await Promise.allSettled([last, sendCommit(transaction)])

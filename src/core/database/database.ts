@@ -41,6 +41,11 @@ export interface TransactionHooks<Tx> {
    * @returns the transaction's number on the server when a statement gave it, so that a lost COMMIT reply can be resolved
    */
   beforeCommit?(tx: Tx): Promise<string | undefined>
+  /**
+   * Whether the last statements wait for something before they are sent, if only for the answer of another statement:
+   * then COMMIT waits for them. Sent before them it would commit the work without them.
+   */
+  lastWaits?(tx: Tx): boolean
   /** Called when a savepoint is set. @returns what to do if it is rolled back */
   onSavepoint?(tx: Tx): () => void
   /**

@@ -97,6 +97,7 @@ export class Publisher<Tx extends object> {
         if (appended.length > 0) return (await Promise.all(appended)).at(-1)
         return published === 0 ? undefined : this.#append(tx, rows, 'ours')
       },
+      lastWaits: (tx) => this.#waits(tx),
       onSavepoint: (tx) => this.#mark(tx),
       rerunsWhenUnknown: options.rerunsWhenUnknown ?? false,
     }
@@ -145,6 +146,14 @@ export class Publisher<Tx extends object> {
     const buffer = openBuffer(cause)
     whole.parts.push(buffer)
     this.#buffers.set(part, buffer)
+  }
+
+  /** The first message of a process has the outbox measured in its transaction; others may wait for the id of a schema. */
+  #waits(tx: Tx): boolean {
+    const buffer = this.#buffers.get(tx)
+    if (buffer === undefined) return false
+    const rows = [...buffer.rows, ...buffer.parts.flatMap((part) => part.rows)]
+    return rows.length > 0 && (this.#parts.room?.known === false || missingIn(rows).length > 0)
   }
 
   #close(tx: Tx): OpenBuffer {
