@@ -34,10 +34,14 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
     types: ['pg', 'typeorm'],
     places: ['src/adapters/postgres', 'src/core', 'src/foundation'],
   },
+  'src/adapters/orm/drizzle-transaction.ts': {
+    packages: ['drizzle-orm'],
+    places: ['src/adapters/orm/transaction-source.ts', 'src/foundation'],
+  },
   'src/adapters/orm/drizzle.ts': {
     packages: ['drizzle-orm', 'drizzle-orm/pg-core'],
     types: ['pg', 'drizzle-orm/node-postgres'],
-    places: ['src/adapters/orm/transaction-source.ts', 'src/foundation'],
+    places: ['src/adapters/orm/drizzle-transaction.ts', 'src/adapters/orm/transaction-source.ts', 'src/foundation'],
   },
   'src/adapters/orm/kysely.ts': { packages: ['kysely'], places: ['src/adapters/orm/transaction-source.ts'] },
   'src/adapters/postgres': { packages: ['pg', 'node:*'], places: ['src/core', 'src/foundation'] },

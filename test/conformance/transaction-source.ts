@@ -253,6 +253,20 @@ function refusing<Tx extends object>(name: string, open: () => Promise<Opened<Tx
     expect((await kept()).messages).toEqual([])
   })
 
+  test(`${name}: a handler that goes on after the end of its transaction writes nothing`, async () => {
+    const { library, backbone, kept } = await open()
+    let ended: Tx | undefined
+    await backbone.transaction(async (tx) => {
+      ended = tx
+      await library.insert(tx, 'in time')
+    })
+
+    const late = ended === undefined ? Promise.resolve() : library.insert(ended, 'late')
+
+    await expect(late).rejects.toThrow(/ended|closed|released|not found|committed|Failed query/i)
+    expect((await kept()).orders).toEqual(['in time'])
+  })
+
   test(`${name}: a statement that failed unnoticed is told, not turned into a silent rollback`, async () => {
     const { library, backbone, kept } = await open()
 

@@ -1,9 +1,10 @@
-import { type ExtractTablesWithRelations, is, sql } from 'drizzle-orm'
+import { type ExtractTablesWithRelations, is } from 'drizzle-orm'
 import type { NodePgDatabase, NodePgQueryResultHKT } from 'drizzle-orm/node-postgres'
 import { PgTransaction } from 'drizzle-orm/pg-core'
 import type { Pool } from 'pg'
 import { ConfigurationError } from '../../foundation/errors.ts'
-import type { TextValue, TransactionSource } from './transaction-source.ts'
+import { toDrizzle, untilItsEnd } from './drizzle-transaction.ts'
+import type { TransactionSource } from './transaction-source.ts'
 
 type Schema = Record<string, unknown>
 
@@ -27,7 +28,7 @@ export function drizzleDatabase<S extends Schema>(db: NodePgDatabase<S> & { $cli
     library: 'Drizzle',
     // The pool hides its password from being copied, so that it is not logged by accident.
     address: { ...options, ...(options.password === undefined ? {} : { password: options.password }) },
-    transaction: (work) => db.transaction(work, { isolationLevel: 'read committed' }),
+    transaction: (work) => untilItsEnd((run) => db.transaction(run, { isolationLevel: 'read committed' }), work),
     query: async (tx, text, values) => {
       const { rows, rowCount } = await tx.execute(toDrizzle(text, values))
       return { rows, rowCount: rowCount ?? 0 }
@@ -35,12 +36,6 @@ export function drizzleDatabase<S extends Schema>(db: NodePgDatabase<S> & { $cli
     isTransaction: (value): value is DrizzleTransaction<S> =>
       is(value, PgTransaction) && Reflect.get(value, 'dialect') === Reflect.get(db, 'dialect'),
   }
-}
-
-/** Drizzle counts parameters by itself, so one that is named twice is given twice. */
-function toDrizzle(text: string, values: readonly TextValue[]): ReturnType<typeof sql.join> {
-  const parts = text.split(/\$(\d+)/)
-  return sql.join(parts.map((part, index) => (index % 2 === 0 ? sql.raw(part) : sql`${sql.param(values[Number(part) - 1])}`)))
 }
 
 function isPool(client: unknown): client is Pool {
