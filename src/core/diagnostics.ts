@@ -19,7 +19,8 @@ export interface DiagnosticCatalogue {
   'relay.sending': { readonly topic: string; readonly partition: number; readonly messages: number }
   'relay.acked': { readonly topic: string; readonly partition: number; readonly messages: number }
   'relay.removing': { readonly messages: number }
-  'relay.removed': { readonly messages: number }
+  /** `slowestMs`: from a message's insert until Kafka had it and its row was gone. */
+  'relay.removed': { readonly messages: number; readonly slowestMs: number }
   'relay.unknown': { readonly topic: string; readonly partition: number; readonly reason: string }
   'relay.refused': { readonly topic: string; readonly partition: number; readonly scope: string; readonly reason: string }
   'relay.database_lost': { readonly reason: string }

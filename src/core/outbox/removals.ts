@@ -1,3 +1,4 @@
+import type { Clock } from '../../foundation/clock.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { OutboxStore, PendingRow, Term } from './outbox-store.ts'
 
@@ -10,6 +11,7 @@ const REMOVE_WITHIN_MS = 25
 export interface RemovalsParts {
   readonly store: OutboxStore
   readonly diagnostics: BackboneDiagnostics
+  readonly clock: Clock
 }
 
 export interface RemovalEvents {
@@ -66,9 +68,16 @@ export class Removals {
       const transactionId = await store.remove(this.#term, rows)
       if (transactionId === undefined) return this.#events.onOver()
       this.#events.onRemoved(rows, transactionId)
-      diagnostics.emit('relay.removed', { messages: rows.length })
+      diagnostics.emit('relay.removed', { messages: rows.length, slowestMs: this.#slowestMs(rows) })
     }
     this.#removing = undefined
+  }
+
+  /** By the clock of the database at its beginning and by ours at its end: they may differ, but not by less than nothing. */
+  #slowestMs(rows: readonly PendingRow[]): number {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const { createdAtMs } of rows) if (createdAtMs < oldest) oldest = createdAtMs
+    return Math.max(0, this.#parts.clock.now() - oldest)
   }
 
   #gather(): Promise<void> {

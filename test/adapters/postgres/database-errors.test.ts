@@ -52,7 +52,7 @@ describe('what the server refuses', () => {
   })
 
   test('is a transient error when every connection is taken', async () => {
-    const { database } = await withTable({ maxConnections: 1 })
+    const { database } = await withTable({ maxConnections: 1, connectTimeoutMs: 300 })
 
     await database.transaction(async (tx) => {
       await tx.query('select 1')

@@ -30,7 +30,7 @@ export async function openDatabase(
     createPool({
       connection: { connectionString: url },
       maxConnections: given.maxConnections ?? 4,
-      connectTimeoutMs: given.connectTimeoutMs ?? 300,
+      connectTimeoutMs: given.connectTimeoutMs ?? 5_000,
       answerTimeoutMs: given.answerTimeoutMs ?? 10_000,
       applicationName: 'trunkline test',
     })
