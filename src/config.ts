@@ -164,6 +164,20 @@ export const backboneOptions = z.strictObject({
   stopTimeout: duration({ min: '0ms', max: '10m' }).prefault('10s'),
   /** How long a process that says nothing counts as alive. Default '10s'; a tenth of it is how often it speaks, and how soon a pause is heard. */
   heartbeat: duration({ min: '1s', max: '5m' }).prefault('10s'),
+  /**
+   * After how long a blocked event loop ends the process, by SIGKILL: nothing else in it could. Default '30s', the longest a
+   * handler may take by default; `false` for never. Only `run()` starts it: whoever calls `start()` keeps the process to himself.
+   */
+  watchdog: z.union([duration({ min: '1s', max: '10m' }), z.literal(false)]).prefault('30s'),
+  /** Serves `/live`, `/ready` and `/health` to probes. Default: nothing is served. */
+  health: z
+    .strictObject({
+      /** 0 for any that is free. */
+      port: z.int().min(0).max(65_535),
+      /** The address to listen at. Default '0.0.0.0', because probes come from outside of a container; '127.0.0.1' for this machine only. */
+      host: z.string().min(1).default('0.0.0.0'),
+    })
+    .optional(),
   /** Where log lines go: anything like pino, or `false` for nowhere. Default: pino on standard output, level from LOG_LEVEL by `environment()`. */
   logger: z
     .union([z.custom<Logger>((value) => isLogger(value), 'expected a logger with debug, info, warn, error and child'), z.literal(false)])

@@ -25,6 +25,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
     packages: ['@platformatic/kafka', 'node:net'],
     places: ['src/adapters/wire', 'src/core', 'src/foundation'],
   },
+  'src/adapters/http': { packages: ['node:http'], places: ['src/core', 'src/foundation'] },
   'src/adapters/memory': { packages: [], places: ['src/core', 'src/foundation'] },
   'src/adapters/pino': { packages: ['pino'], places: ['src/core', 'src/foundation'] },
   'src/adapters/registry': { packages: ['zod', 'node:buffer'], places: ['src/core', 'src/foundation'] },
@@ -53,7 +54,11 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
   },
   'src/environment.ts': { packages: [], places: ['src/config.ts', 'src/foundation'] },
   // The only place that builds adapters.
-  'src/wiring': { packages: ['node:os'], types: ['pg'], places: ['src/adapters', 'src/config.ts', 'src/core', 'src/foundation'] },
+  'src/wiring': {
+    packages: ['node:os', 'node:worker_threads', 'node:fs', 'node:inspector'],
+    types: ['pg'],
+    places: ['src/adapters', 'src/config.ts', 'src/core', 'src/foundation'],
+  },
   'src/backbone.ts': { packages: ['zod'], places: ['src/config.ts', 'src/wiring', 'src/core', 'src/foundation'] },
 
   // The stack makes databases on servers of its own; it knows nothing of messages.

@@ -74,6 +74,7 @@ const tables = [
       kafka: { driver: 'kafkajs', brokers: ['localhost:9092'] },
       database: { connectionString: 'postgres://localhost/a' },
       registry: { url: 'http://localhost:8081' },
+      health: { port: 0 },
     },
   },
   { heading: '| Subscription option |', schema: subscriptionOptions, minimal: {} },

@@ -39,9 +39,17 @@ export interface DiagnosticCatalogue {
   'consumer.joining': { readonly group: string; readonly reason: string }
   'consumer.restarted': { readonly group: string; readonly reason: string }
 
+  'consumer.suspects': {
+    readonly group: string
+    readonly topic: string
+    readonly partition: number
+    readonly from: bigint
+    readonly to: bigint
+  }
   'consumer.paused': { readonly group: string }
   'consumer.resumed': { readonly group: string }
   'process.heartbeat_missed': { readonly reason: string }
+  'process.unwatched': { readonly reason: string }
 
   'batch.began': BatchPlace
   'batch.claimed': BatchPlace

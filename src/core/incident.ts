@@ -16,6 +16,7 @@ export type IncidentKind =
   | 'partition_stuck'
   | 'kept_in_part'
   | 'parking_full'
+  | 'process_ended'
   | 'saga_stuck'
   | 'saga_timer_failed'
   | 'saga_definition_missing'

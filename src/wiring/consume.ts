@@ -2,6 +2,7 @@ import { PostgresInboxStore, PostgresInboxUpkeep } from '../adapters/postgres/in
 import { PostgresParkingStore } from '../adapters/postgres/parking-store.ts'
 import { PostgresParticipantStore } from '../adapters/postgres/participant-store.ts'
 import { PostgresPositionStore } from '../adapters/postgres/position-store.ts'
+import { PostgresProcessStore } from '../adapters/postgres/process-store.ts'
 import { PostgresRetryStore } from '../adapters/postgres/retry-store.ts'
 import { ConnectionShare } from '../core/consume/connection-share.ts'
 import { Consumer } from '../core/consume/consumer.ts'
@@ -11,6 +12,7 @@ import type { ParkingSettings } from '../core/consume/parking-options.ts'
 import type { Pause } from '../core/consume/pause.ts'
 import type { GroupStart } from '../core/consume/registry.ts'
 import { RetryService } from '../core/consume/retry-service.ts'
+import { Solitude } from '../core/consume/solitude.ts'
 import type { Subscription } from '../core/consume/subscription.ts'
 import { InboxKeeper } from '../core/inbox/inbox-keeper.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
@@ -40,12 +42,20 @@ export interface GroupSettings {
 /** Builds a consumer and a retry service for each group. */
 export function buildGroups<Tx extends object>(
   groups: readonly GroupPlan<Tx>[],
-  parts: SharedParts & LogParts & DatabaseParts<Tx> & { readonly middlewares: readonly Middleware<Tx>[]; readonly pause: Pause },
+  parts: SharedParts &
+    LogParts &
+    DatabaseParts<Tx> & { readonly middlewares: readonly Middleware<Tx>[]; readonly pause: Pause; readonly processId: string },
   { parking, stopDeadlineMs, maxConnections, onFailure }: GroupSettings,
 ): GroupServices<Tx>[] {
   const { database } = parts
   const share = new ConnectionShare(maxConnections - RESERVED_CONNECTIONS)
-  const shared = { ...parts, share, participants: new PostgresParticipantStore({ database }) }
+  const shared = {
+    ...parts,
+    share,
+    solitude: new Solitude(),
+    processes: new PostgresProcessStore(database),
+    participants: new PostgresParticipantStore({ database }),
+  }
   const consuming = {
     ...shared,
     log: parts.consumers,

@@ -1,13 +1,13 @@
 import { hostname } from 'node:os'
+import { HealthServer } from '../adapters/http/health-server.ts'
 import { checkMigrated } from '../adapters/postgres/migrate.ts'
 import { PostgresProcessStore } from '../adapters/postgres/process-store.ts'
 import type { ParsedOptions } from '../config.ts'
-import type { Consumer } from '../core/consume/consumer.ts'
 import { Heartbeat } from '../core/consume/heartbeat.ts'
 import type { Middleware } from '../core/consume/middleware.ts'
 import { Pause } from '../core/consume/pause.ts'
 import type { SubscriptionRegistry } from '../core/consume/registry.ts'
-import type { Health, PartHealth } from '../core/health.ts'
+import type { Health } from '../core/health.ts'
 import type { InboxKeeper } from '../core/inbox/inbox-keeper.ts'
 import { Relay } from '../core/outbox/relay.ts'
 import type { SagaTimers } from '../core/saga/timers.ts'
@@ -15,10 +15,12 @@ import { ConfigurationError, isTrunklineError, messageOf, TransientError } from 
 import { newToken } from '../foundation/ids.ts'
 import { endsWithin, type Service, stopAll } from '../foundation/service.ts'
 import { buildGroups, buildInboxKeeper, type GroupServices } from './consume.ts'
+import { healthOfParts } from './health.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
 import { askForIds } from './registry.ts'
 import type { SagaRegistry } from './saga.ts'
 import { onSignals } from './signals.ts'
+import { Watchdog } from './watchdog.ts'
 
 export type Role = 'consume' | 'relay' | 'timers'
 
@@ -46,8 +48,13 @@ export class Life<Tx extends object> {
   #timers: SagaTimers<Tx> | undefined
   #heartbeat: Heartbeat | undefined
   readonly #pause = new Pause()
+  readonly #processId = newToken()
   #groups: GroupServices<Tx>[] = []
   #inboxKeeper: InboxKeeper | undefined
+  #healthServer: HealthServer | undefined
+  #watchdog: Watchdog | undefined
+  #started = false
+  #failed = false
 
   constructor(options: ParsedOptions, parts: LifeParts<Tx>) {
     this.#options = options
@@ -83,6 +90,12 @@ export class Life<Tx extends object> {
   async run(roles: readonly Role[]): Promise<void> {
     const off = onSignals(() => this.stop())
     this.#signalsOff = off
+    const { watchdog } = this.#options
+    // Only here: whoever calls start() keeps the process to himself.
+    if (watchdog !== false) {
+      this.#watchdog = new Watchdog(this.#parts, watchdog)
+      await this.#watchdog.start()
+    }
     await this.start(roles)
   }
 
@@ -95,15 +108,18 @@ export class Life<Tx extends object> {
     this.#refuseWhenStopping()
     this.#parts.sagas.subscribe(this.#parts.subscriptions)
     try {
+      await this.#startHealthServer()
       await this.#reachDatabase()
       if (roles.includes('consume') || roles.includes('relay')) await this.#reachLog()
       await askForIds(this.#parts, [...this.#parts.sagas.commands(), ...this.#parts.subscriptions.replies()])
       await this.#startParts(roles)
     } catch (error) {
+      this.#failed = true
       this.#stopping.abort(error)
       await this.#close()
       throw error
     }
+    this.#started = true
     this.#parts.diagnostics.emit('service.started', { service: this.#options.service, parts: roles })
   }
 
@@ -131,7 +147,7 @@ export class Life<Tx extends object> {
       this.#refuseWhenStopping()
       this.#groups = buildGroups(
         subscriptions.groups(),
-        { ...this.#parts, ...log, pause: this.#pause },
+        { ...this.#parts, ...log, pause: this.#pause, processId: this.#processId },
         {
           parking: this.#options.parking,
           stopDeadlineMs: this.#options.stopTimeout,
@@ -148,12 +164,19 @@ export class Life<Tx extends object> {
     }
   }
 
+  /** First of all: probes of a service that starts are told that it is live and not ready. */
+  async #startHealthServer(): Promise<void> {
+    if (this.#options.health === undefined) return
+    this.#healthServer = new HealthServer(() => this.health(), this.#options.health)
+    await this.#healthServer.start()
+  }
+
   async #startHeartbeat(): Promise<void> {
     const { database, clock, diagnostics, subscriptions } = this.#parts
     const groups = subscriptions.groups().map(({ group }) => group)
     if (groups.length === 0) return
     const parts = { processes: new PostgresProcessStore(database), pause: this.#pause, clock, diagnostics }
-    const row = { id: newToken(), service: this.#options.service, host: hostname(), pid: process.pid, groups }
+    const row = { id: this.#processId, service: this.#options.service, host: hostname(), pid: process.pid, groups }
     this.#heartbeat = new Heartbeat(parts, row, this.#options.heartbeat)
     await this.#heartbeat.start()
   }
@@ -188,6 +211,7 @@ export class Life<Tx extends object> {
     await log.producer.stop(left())
     await log.admin.close()
     await endsWithin(Promise.all([database.close(), bell.close()]), left() + STOP_MARGIN_MS)
+    await Promise.all([this.#healthServer?.stop(), this.#watchdog?.stop()])
     diagnostics.emit('service.stopped', { service: this.#options.service, inTime })
     this.#signalsOff?.()
     this.#finished.resolve()
@@ -195,6 +219,7 @@ export class Life<Tx extends object> {
 
   #partFailed(part: string, error: unknown): void {
     const cause = error instanceof Error ? error : new TransientError('PART_FAILED', messageOf(error))
+    this.#failed = true
     this.#parts.diagnostics.emit('part.failed', { part, error: cause })
     this.#finished.reject(cause)
   }
@@ -231,25 +256,20 @@ export class Life<Tx extends object> {
     }
   }
 
-  /** A paused one is as ready as it should be: a person wants it so. */
-  #stateOf({ ready, group }: Consumer<Tx>): string {
-    if (!ready) return 'joining'
-    return this.#pause.isPaused(group) ? 'paused by a person' : 'member of its group'
-  }
-
+  /**
+   * It is live until its start failed or a part died for good, for that is mended by a new process; it is ready while everything runs,
+   * and not from the moment on at which it is told to stop.
+   */
   async health(): Promise<Health> {
-    const parts: Record<string, PartHealth> = {}
-    const reachable = await this.#parts.database.reachable()
-    parts['database'] = { ready: reachable, state: reachable ? 'reachable' : 'unreachable' }
-    if (this.#relay !== undefined) parts['relay'] = { ready: this.#relay.ready, state: this.#relay.state }
-    if (this.#timers !== undefined)
-      parts['timers'] = { ready: this.#timers.ready, state: this.#timers.ready ? 'running' : 'without database' }
-    for (const { consumer, retries } of this.#groups) {
-      parts[`consumer ${consumer.group}`] = { ready: consumer.ready, state: this.#stateOf(consumer) }
-      parts[`retries ${retries.group}`] = { ready: retries.ready, state: retries.ready ? 'running' : 'without database' }
-    }
-    const running = this.#starting !== undefined && this.#closed === undefined
-    return { live: this.#closed === undefined, ready: running && Object.values(parts).every((part) => part.ready), parts }
+    const parts = await healthOfParts({
+      database: this.#parts.database,
+      relay: this.#relay,
+      timers: this.#timers,
+      groups: this.#groups,
+      pause: this.#pause,
+    })
+    const running = this.#started && !this.#stopping.signal.aborted
+    return { live: !this.#failed, ready: running && Object.values(parts).every((part) => part.ready), parts }
   }
 }
 

@@ -7,6 +7,7 @@ import type { Transaction } from '../../src/core/database/database.ts'
 import { SagaCoordinator } from '../../src/core/saga/coordinator.ts'
 import { SagaTimers, sagaTimerOptions } from '../../src/core/saga/timers.ts'
 import { systemClock } from '../../src/foundation/clock.ts'
+import { newToken } from '../../src/foundation/ids.ts'
 import { Loop } from '../../src/foundation/service.ts'
 import { buildGroups } from '../../src/wiring/consume.ts'
 import { ConsumeBench } from '../core/consume/consume-bench.ts'
@@ -102,6 +103,7 @@ function groupOn(bench: ConsumeBench, registry: SubscriptionRegistry<Transaction
     logger: createLogger('judge', 'silent'),
     middlewares: [],
     pause: new Pause(),
+    processId: newToken(),
     diagnostics,
     ...database,
     ...log,

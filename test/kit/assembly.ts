@@ -2,6 +2,7 @@ import { PostgresInboxStore } from '../../src/adapters/postgres/inbox-store.ts'
 import { PostgresParkingStore } from '../../src/adapters/postgres/parking-store.ts'
 import { PostgresParticipantStore } from '../../src/adapters/postgres/participant-store.ts'
 import { PostgresPositionStore } from '../../src/adapters/postgres/position-store.ts'
+import { PostgresProcessStore } from '../../src/adapters/postgres/process-store.ts'
 import { PostgresRetryStore } from '../../src/adapters/postgres/retry-store.ts'
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from '../../src/config.ts'
 import type { LogProducer } from '../../src/core/broker/log-producer.ts'
@@ -13,6 +14,7 @@ import type { PositionStore } from '../../src/core/consume/position-store.ts'
 import { type SubscriptionOptions, SubscriptionRegistry } from '../../src/core/consume/registry.ts'
 import { RetryService } from '../../src/core/consume/retry-service.ts'
 import type { RetryStore } from '../../src/core/consume/retry-store.ts'
+import { Solitude } from '../../src/core/consume/solitude.ts'
 import type { Handler } from '../../src/core/consume/subscription.ts'
 import type { AnyContract, Outgoing } from '../../src/core/contract/contract.ts'
 import type { Database, Transaction } from '../../src/core/database/database.ts'
@@ -23,6 +25,7 @@ import type { OutboxStoreFactory } from '../../src/core/outbox/outbox-store.ts'
 import { Relay } from '../../src/core/outbox/relay.ts'
 import { systemClock } from '../../src/foundation/clock.ts'
 import { Diagnostics } from '../../src/foundation/diagnostics.ts'
+import { newToken } from '../../src/foundation/ids.ts'
 import { parseOptions } from '../../src/foundation/options.ts'
 import { buildDatabase } from '../../src/wiring/database.ts'
 import { buildLog } from '../../src/wiring/log.ts'
@@ -129,6 +132,9 @@ export class Assembly {
       share: new ConnectionShare(4),
       middlewares: [],
       pause: new Pause(),
+      solitude: new Solitude(),
+      processes: new PostgresProcessStore(database),
+      processId: newToken(),
     }
     const retryParts = { ...parts, retries: this.#replacements.retries?.(retries, database) ?? retries }
     const { workers, idleDelay: idleDelayMs, lease: leaseMs, discardedFor: discardedForMs } = this.options.parking

@@ -19,6 +19,8 @@ export const planSchema = z.strictObject({
   publish: z.strictObject({ messages: z.int(), keys: z.array(z.string()), historyPath: z.string() }).optional(),
   /** Milliseconds that a handler takes. */
   handlerMs: z.int().default(0),
+  /** As a service in production: `run()`, with a watchdog. */
+  supervised: z.boolean().default(false),
   broken: z.enum(names).optional(),
 })
 export type Plan = z.input<typeof planSchema>

@@ -2,6 +2,7 @@ import { createBackbone } from '../../src/index.ts'
 import type { FailpointName } from './failpoints.ts'
 import { KafkaProxy } from './kafka-proxy.ts'
 import { killRelays } from './outbox-proof.ts'
+import type { Plan } from './plan.ts'
 import { PostgresProxy } from './postgres-proxy.ts'
 import type { PrivateServer } from './private-servers.ts'
 import type { Random } from './random.ts'
@@ -181,6 +182,61 @@ export const proofs: Readonly<Record<string, Proof>> = {
         await guest.ended(40_000)
         faults.note('member came and went', true)
       }
+      return faults.all
+    },
+  },
+
+  'crash-loops': {
+    about: 'a message aborts its process, another blocks its event loop: neighbours go on, both end as dead letters (G6, G7)',
+    disturb: async (run) => {
+      const faults = new Tally()
+      await run.publishAll(keys, 4)
+      await run.publish('aborting', 'aborts')
+      await run.publish('blocking', 'blocks')
+      await run.publishAll([...keys, 'aborting', 'blocking'], 4)
+      const dead = async (): Promise<boolean> =>
+        (await run.query("select from trunkline.parked_message where state = 'dead' and reason_code = 'PROCESS_ENDED'")).length === 2
+      const ends: (string | null)[] = []
+      while (!(await dead())) {
+        const worker = run.spawn({ run: ['relay', 'consume'], supervised: true })
+        await until('the end of the program, or of its troubles', async () => !worker.running || (await dead()), 120_000)
+        if (!worker.running) ends.push((await worker.ended()).signal)
+      }
+      // Each once alone and once in each retry; in a batch the first one ends what the other would have.
+      for (let time = 0; time < 3; time++) {
+        faults.note('aborted', ends.filter((signal) => signal === 'SIGABRT').length > time)
+        faults.note('ended by the watchdog', ends.filter((signal) => signal === 'SIGKILL').length > time)
+      }
+      return faults.all
+    },
+  },
+
+  rolling: {
+    about: 'four workers are replaced one after another under load: at most 1 % is handled again, no effect twice (G3, G4)',
+    disturb: async (run) => {
+      const faults = new Tally()
+      const messages = 4_000
+      const publisher = run.spawn({ publish: { messages, keys, historyPath: run.historyPath } })
+      const plan: Partial<Plan> = { run: ['relay', 'consume'], handlerMs: 2 }
+      const spawned = [run.spawn(plan), run.spawn(plan), run.spawn(plan), run.spawn(plan)]
+      await Promise.all(spawned.map((worker) => worker.says('consumer.assigned', 90_000)))
+      for (const old of spawned.slice(0, 4)) {
+        const effects = await run.count('effect')
+        old.kill('SIGTERM')
+        faults.note('worker replaced', (await old.ended()).code === 0)
+        const next = run.spawn(plan)
+        spawned.push(next)
+        await next.says('consumer.assigned', 90_000)
+        await until('more effects', async () => (await run.count('effect')) >= Math.min(messages, effects + 200), 90_000)
+      }
+      await publisher.says('published', 180_000)
+      await run.drained({ withinMs: 180_000 })
+      for (const worker of spawned.slice(4)) worker.kill('SIGTERM')
+      await Promise.all(spawned.map((worker) => worker.ended()))
+      const handled = spawned.flatMap(({ lines }) => lines.flatMap((line) => /^handled (\d+)$/.exec(line)?.[1] ?? []))
+      const again = handled.reduce((sum, count) => sum + Number(count), 0) - messages
+      console.log(`  ${again} of ${messages} messages were handled again (${((100 * again) / messages).toFixed(2)} %)`)
+      faults.note('at most 1 % handled again', again <= messages / 100)
       return faults.all
     },
   },

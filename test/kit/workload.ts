@@ -34,6 +34,8 @@ export function applyCounted(service: Subscribing, { topic, handlerMs = 0, retry
   const handler: Handler<Counted, Transaction> = async ({ data }, { tx, attempt }) => {
     // `fails 2`: twice, and then it works.
     if (attempt <= Number(/^fails (\d+)$/.exec(data.note)?.[1] ?? 0)) throw new Error('Not yet.')
+    if (data.note === 'aborts') process.abort()
+    if (data.note === 'blocks') for (;;) Math.sqrt(2)
     if (data.note === 'poison') throw new Error('This message always fails.')
     await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
     if (data.note === 'catches its SQL error') await tx.query('select 1 / 0').catch(() => undefined)

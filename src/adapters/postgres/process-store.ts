@@ -13,6 +13,10 @@ export class PostgresProcessStore implements ProcessStore {
     return rows[0]?.['wanted'] ?? []
   }
 
+  async isAlive(id: string): Promise<boolean> {
+    return (await this.#outside.query(aliveSql, [id])).rowCount === 1
+  }
+
   async end(id: string): Promise<void> {
     await this.#outside.query('delete from trunkline.process where id = $1', [id])
   }
@@ -30,5 +34,7 @@ const beatSql = `
     on conflict (id) do update set paused = excluded.paused, expires_at = excluded.expires_at
   )
   select coalesce(array_agg(consumer_group), '{}') as wanted from trunkline.group_pause where consumer_group = any ($5::text[])`
+
+const aliveSql = 'select from trunkline.process where id = $1 and expires_at > trunkline.now()'
 
 const pruneSql = `delete from trunkline.process where expires_at < trunkline.now() - interval '1 hour'`

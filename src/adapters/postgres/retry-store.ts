@@ -143,10 +143,10 @@ function toQueued(row: Readonly<Record<string, unknown>>): QueuedMessage {
 // too: somebody died between the last message and the key's end. What this process cannot run is left to others.
 const leaseSql = `
   with due as materialized (
-    select k.consumer_group, k.topic, k.key_hash, k.lease_token is not null as left_behind, k.lease_token is not null and k.lease_alone as died_alone
+    select k.consumer_group, k.topic, k.key_hash, k.lease_token is not null or head.reason_code = 'PROCESS_ENDED' as left_behind, k.lease_token is not null and k.lease_alone as died_alone
       from trunkline.parked_key k
       left join lateral (
-        select m.state, m.name, m.schema
+        select m.state, m.name, m.schema, m.reason_code
           from trunkline.parked_message m
          where m.consumer_group = k.consumer_group and m.key_topic = k.topic and m.key_hash = k.key_hash
          order by m.seq

@@ -12,18 +12,23 @@ import type {
 import type { TopicPartition } from '../broker/log-producer.ts'
 import type { WriterSchemas } from '../contract/writer-schemas.ts'
 import { BatchSize } from './batch-size.ts'
+import { judgeLeftovers, type Suspicion } from './crash-loop.ts'
 import { type HeldPartition, placeOf } from './effect.ts'
+import { explainGaps } from './gaps.ts'
 import { type BatchRecord, inLane, isMessage } from './lanes.ts'
+import { LetGo } from './let-go.ts'
 import { settleEach } from './message-mode.ts'
 import { MissingDefinitions } from './missing-definitions.ts'
 import type { Pause } from './pause.ts'
 import { type StartPolicy, takePartition } from './position.ts'
+import type { GroupPartition, Position } from './position-store.ts'
 import { batchLimitsOf, topicsOf } from './registry.ts'
 import { routeRecord } from './route.ts'
-import { type SettleParts, settleBatch } from './settle.ts'
+import { settleBatch } from './settle.ts'
 import type { Subscription } from './subscription.ts'
+import { markBegun, type SuspectParts, settleSuspect } from './suspects.ts'
 
-export interface ConsumerParts<Tx extends object> extends SettleParts<Tx> {
+export interface ConsumerParts<Tx extends object> extends SuspectParts<Tx> {
   readonly log: LogConsumerFactory
   readonly admin: LogAdmin
   /** What a person has paused. */
@@ -51,6 +56,11 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   readonly #parts: ConsumerParts<Tx>
   readonly #options: ConsumerOptions<Tx>
   readonly #held = new Map<string, HeldPartition>()
+  /** What is to be feared of partitions that a dead process had begun. */
+  readonly #suspicions = new Map<string, Suspicion>()
+  readonly #taking = new Map<string, AbortController>()
+  readonly #busy = new Set<string>()
+  readonly #letGo: LetGo<Tx>
   readonly #sizes = new Map<string, BatchSize>()
   readonly #passedOver = new Set<string>()
   readonly #toldGaps = new Set<string>()
@@ -61,6 +71,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   constructor(parts: ConsumerParts<Tx>, options: ConsumerOptions<Tx>) {
     this.#parts = parts
     this.#options = options
+    this.#letGo = new LetGo(parts)
     this.#missing = new MissingDefinitions(parts.incidents)
     this.#log = parts.log.consumer(options.group, topicsOf(options.subscriptions))
     this.#joining = new Loop(`consumer ${options.group}`, (signal) => this.#join(signal), { onFailure: options.onFailure })
@@ -83,6 +94,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   async stop(): Promise<void> {
     await this.#joining.stop()
     await this.#log.stop(this.#options.stopDeadlineMs)
+    await this.#letGo.stop()
   }
 
   async #join(signal: AbortSignal): Promise<void> {
@@ -105,13 +117,31 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   async onAssigned(partition: TopicPartition, range: PartitionRange): Promise<bigint> {
     const { group, start } = this.#options
     const place = { group, topic: partition.topic, partition: partition.partition }
-    const { epoch, nextOffset } = await takePartition(this.#parts, place, range, { ...start, told: this.#toldGaps })
-    this.#held.set(nameOf(partition), { ...place, epoch, next: nextOffset, caution: 0, passedOver: this.#passedOver })
-    return nextOffset
+    const position = await takePartition(this.#parts, place, range, { ...start, told: this.#toldGaps })
+    this.#suspicions.set(nameOf(partition), await this.#judge(place, position))
+    this.#held.set(nameOf(partition), {
+      ...place,
+      epoch: position.epoch,
+      next: position.nextOffset,
+      caution: 0,
+      passedOver: this.#passedOver,
+    })
+    return position.nextOffset
+  }
+
+  /** It may have to wait for the former owner; a partition that is revoked meanwhile is not waited for. */
+  async #judge(place: GroupPartition, position: Position): Promise<Suspicion> {
+    const taking = new AbortController()
+    this.#taking.set(nameOf(place), taking)
+    return await judgeLeftovers(this.#parts, place, position, taking.signal)
   }
 
   onRevoked(partition: TopicPartition): void {
+    const held = this.#held.get(nameOf(partition))
+    this.#taking.get(nameOf(partition))?.abort()
     this.#held.delete(nameOf(partition))
+    // A batch that runs lets go when it has ended.
+    if (held !== undefined && !this.#busy.has(nameOf(partition))) this.#letGo.of(held)
     this.#parts.diagnostics.emit('consumer.revoked', { group: this.#options.group, topic: partition.topic, partition: partition.partition })
   }
 
@@ -149,6 +179,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     const held = this.#held.get(nameOf(batch))
     const first = batch.records[0]?.offset ?? 0n
     if (held === undefined) return first
+    this.#busy.add(nameOf(batch))
     try {
       await this.#settle(held, batch.records, signal)
     } catch (error) {
@@ -158,18 +189,35 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
         await this.#missing.tell(held.group, error).catch(() => undefined)
         throw error
       }
+    } finally {
+      this.#busy.delete(nameOf(batch))
+      if (signal.aborted) this.#letGo.of(held)
     }
     return held.next > first ? held.next : first
   }
 
-  /** Settles a beginning of the records: as many as fit into one batch, of one mode. The reader gives the rest again. */
   async #settle(held: HeldPartition, records: readonly ConsumedRecord[], signal: AbortSignal): Promise<void> {
+    const { suspectTo, charged } = this.#suspicions.get(nameOf(held)) ?? {}
+    if (suspectTo !== undefined && held.next < suspectTo) {
+      const [each] = await this.#route(held, firstOf(records, held.next, 1), signal)
+      if (each !== undefined) await settleSuspect(this.#parts, held, each, charged, signal)
+      return
+    }
+    await this.#parts.solitude.together(() => this.#settleBeginning(held, records, signal))
+  }
+
+  /** Settles a beginning of the records: as many as fit into one batch, of one mode. The reader gives the rest again. */
+  async #settleBeginning(held: HeldPartition, records: readonly ConsumedRecord[], signal: AbortSignal): Promise<void> {
     const { clock } = this.#parts
     const size = this.#sizeOf(held)
     const due = firstOf(records, held.next, size.next)
-    await this.#explainGaps(held, due)
-    const { batch, mode } = sameMode(await this.#route(held, due, signal))
+    // It is on its way while the records are decoded.
+    const marked = markBegun(this.#parts, held, due, false)
+    const routing = this.#route(held, due, signal)
+    await Promise.allSettled([routing, marked])
+    const { batch, mode } = sameMode(await routing)
     if (batch.length === 0) return
+    await marked
     const begun = clock.monotonic()
     const settled =
       mode === 'batch' ? await settleBatch(this.#parts, held, batch, mode, signal) : await settleEach(this.#parts, held, batch, signal)
@@ -183,6 +231,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
    * @throws as `WriterSchemas.load`: it is the first record that the registry is asked for, and the partition pauses
    */
   async #route(held: HeldPartition, records: readonly ConsumedRecord[], signal: AbortSignal): Promise<readonly BatchRecord<Tx>[]> {
+    await explainGaps(this.#parts, held, records)
     const { writerSchemas } = this.#parts
     const router = { subscriptions: this.#options.subscriptions, writerSchemas }
     const batch: BatchRecord<Tx>[] = []
@@ -210,30 +259,6 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     const size = new BatchSize(batchLimitsOf(this.#options.subscriptions, held.topic))
     this.#sizes.set(name, size)
     return size
-  }
-
-  /**
-   * Offsets may be missing for good reasons (compaction, transactions); records that retention took are an incident.
-   * The cluster is asked once for all gaps of a batch.
-   */
-  async #explainGaps(held: HeldPartition, records: readonly ConsumedRecord[]): Promise<void> {
-    const gaps: { from: bigint; found: bigint }[] = []
-    let expected = held.next
-    for (const { offset } of records) {
-      if (offset > expected) gaps.push({ from: expected, found: offset })
-      expected = offset + 1n
-    }
-    if (gaps.length === 0) return
-    const { earliest } = await this.#parts.admin.rangeOf(held)
-    for (const { from, found } of gaps) {
-      if (earliest <= from) continue
-      await this.#parts.incidents.record({
-        kind: 'position_below_log_start',
-        subject: `${held.group} ${held.topic}/${held.partition}`,
-        message: `Retention removed offsets ${from} to ${found - 1n} of ${held.topic}/${held.partition} while group "${held.group}" was reading. It goes on at ${found}.`,
-        details: { position: String(from), earliest: String(earliest), found: String(found) },
-      })
-    }
   }
 }
 

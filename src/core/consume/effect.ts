@@ -1,3 +1,4 @@
+import type { Clock } from '../../foundation/clock.ts'
 import { ConflictError } from '../../foundation/errors.ts'
 import type { Database } from '../database/database.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
@@ -15,6 +16,7 @@ export interface EffectParts<Tx extends object> extends PipelineParts<Tx> {
   readonly parking: ParkingStore<Tx>
   readonly incidents: TransactionalIncidentLog<Tx>
   readonly diagnostics: BackboneDiagnostics
+  readonly clock: Clock
   /** How many effect transactions this process may have open, shared fairly by the partitions. */
   readonly share: ConnectionShare
   /** A message was parked that is to run again at once. */
@@ -35,10 +37,10 @@ export function placeOf(held: GroupPartition): { group: string; topic: string; p
   return { group: held.group, topic: held.topic, partition: held.partition }
 }
 
-export function positionFenced(held: HeldPartition): ConflictError {
+export function positionFenced(held: GroupPartition & { readonly next: bigint }): ConflictError {
   return new ConflictError(
     'POSITION_FENCED',
     `Group "${held.group}" no longer holds ${held.topic}/${held.partition} at offset ${held.next}: another member took it, or the database was set back. The position is read again.`,
-    { ...placeOf(held), epoch: String(held.epoch), offset: String(held.next) },
+    { ...placeOf(held), offset: String(held.next) },
   )
 }

@@ -10,6 +10,16 @@ export interface Position {
   readonly epoch: bigint
   readonly nextOffset: bigint
   readonly topicId: string | null
+  /** What some process had begun and not ended. */
+  readonly started: Started | null
+  /** Below it a process died in the middle: each message runs alone. */
+  readonly suspectTo: bigint | null
+}
+
+/** How far a batch goes that has begun, and the process that runs it. */
+export interface Started {
+  readonly to: bigint
+  readonly by: string
 }
 
 /** The truth about where a group stands, in the same database as its effects. */
@@ -20,6 +30,23 @@ export interface PositionStore<Tx> {
    * @param start where to begin when the group has never read this partition; it is stored
    */
   take(place: GroupPartition, start: { offset: bigint; topicId: string | null }): Promise<Position>
+
+  /** Where the group stands now. @returns `undefined` when it has never read the partition */
+  look(place: GroupPartition): Promise<Position | undefined>
+
+  /**
+   * Notes what is about to begin, in a commit of its own; whatever moves the position so far takes it back.
+   *
+   * @param durable whether a crash of the database must keep it too
+   * @returns whether the epoch still stood
+   */
+  mark(place: GroupPartition, epoch: bigint, started: Started, durable: boolean): Promise<boolean>
+
+  /** Takes back what a process had noted: nothing of it runs any more. */
+  unmark(place: GroupPartition, by: string): Promise<void>
+
+  /** What a dead process had begun is suspect, up to an offset. @returns whether the epoch still stood */
+  suspect(place: GroupPartition, epoch: bigint, to: bigint): Promise<boolean>
 
   /** Moves the position by hand, under the epoch. @returns whether the epoch still stood */
   reset(place: GroupPartition, epoch: bigint, start: { offset: bigint; topicId: string | null }): Promise<boolean>

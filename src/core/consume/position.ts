@@ -47,7 +47,8 @@ export async function takePartition<Tx>(
   const current = position.nextOffset > range.latest ? await parts.admin.rangeOf(place) : range
   const next = await withinLog(parts, place, position, current, policy)
   parts.diagnostics.emit('consumer.assigned', { ...placeOf(place), position: next })
-  return { ...position, nextOffset: next }
+  // What was begun before a gap is gone with it.
+  return next === position.nextOffset ? position : { ...position, nextOffset: next, started: null, suspectTo: null }
 }
 
 async function withinLog<Tx>(

@@ -19,6 +19,9 @@ export interface ProcessStore {
    */
   beat(row: ProcessRow, leaseMs: number): Promise<readonly string[]>
 
+  /** Whether the process said so not too long ago, and has not let go since. */
+  isAlive(id: string): Promise<boolean>
+
   /** Says that the process has let go of everything. */
   end(id: string): Promise<void>
 

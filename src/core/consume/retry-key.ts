@@ -1,6 +1,7 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import { ConflictError, errorName } from '../../foundation/errors.ts'
 import { reasonFor, reasonOf } from '../failures/reason.ts'
+import { processEndedError } from './crash-loop.ts'
 import { DRAIN_MAX, drainKey } from './drain-key.ts'
 import { runHandler } from './pipeline.ts'
 import { fateAfter } from './policies/fate.ts'
@@ -76,8 +77,8 @@ async function unpark<Tx extends object>({ retries, diagnostics }: RetryParts<Tx
 const CRASH_DELAY_MS_MIN = 10_000
 
 /**
- * A process died while it ran this message and nothing else. It is charged with an attempt, and waits; it is never dead by
- * that alone, for a process that is ended from outside looks the same.
+ * A process died while it ran this message and nothing else. It is charged with an attempt, and waits; once is never
+ * enough to make it dead, for a process that is ended from outside looks the same. After that its policy decides.
  *
  * @returns whether it was charged, and the key given back
  */
@@ -86,11 +87,12 @@ async function chargeCrash<Tx extends object>(parts: RetryParts<Tx>, settings: R
   const routed = head === undefined ? undefined : await route(parts, settings, head)
   if (head === undefined || routed?.kind !== 'message') return false
   const { message, subscription } = routed
-  const text = 'A process ended while it ran this message and nothing else. It may have died of it.'
-  const delays = [...subscription.policy.retry.delaysMs, CRASH_DELAY_MS_MIN]
-  const delayMs = Math.max(CRASH_DELAY_MS_MIN, delays[Math.min(head.attempts, delays.length - 1)] ?? 0)
-  const reason = reasonFor('PROCESS_ENDED', text, message.name)
-  await recordFailure(parts, key, head, message, reason, { state: 'waiting', queued: true, delayMs })
+  const attempts = head.attempts + 1
+  const error = processEndedError()
+  const fate = attempts > 1 ? fateAfter(subscription.policy, attempts, error) : ({ state: 'waiting', queued: true, delayMs: 0 } as const)
+  const waits = fate.state === 'waiting' ? { ...fate, delayMs: Math.max(CRASH_DELAY_MS_MIN, fate.delayMs) } : fate
+  parts.diagnostics.emit('delivery.failed', { group: key.group, type: message.type, id: message.id, attempt: attempts, reason: error.code })
+  await recordFailure(parts, key, head, message, reasonFor(error.code, error.message, message.name), waits)
   return true
 }
 

@@ -7,6 +7,7 @@ import type { ConnectionShare } from './connection-share.ts'
 import type { Pause } from './pause.ts'
 import type { PipelineParts } from './pipeline.ts'
 import type { RetryStore } from './retry-store.ts'
+import type { Solitude } from './solitude.ts'
 import type { Subscription } from './subscription.ts'
 
 /** What it takes to run parked messages again. */
@@ -21,6 +22,8 @@ export interface RetryParts<Tx extends object> extends PipelineParts<Tx> {
   readonly share: ConnectionShare
   /** What a person has paused. */
   readonly pause: Pause
+  /** Of everything that handles messages in this process. */
+  readonly solitude: Solitude
 }
 
 export interface RetryKeySettings<Tx> {

@@ -77,7 +77,7 @@ export class RetryService<Tx extends object> implements Service {
 
   /** Leases what is due and sets workers to it. @returns how long to wait until the next look, if nothing rings before */
   async #look(signal: AbortSignal): Promise<number> {
-    const { retries, pause, diagnostics } = this.#parts
+    const { retries, pause, solitude, diagnostics } = this.#parts
     const { group, idleDelayMs, leaseMs, workers } = this.#settings
     try {
       await this.#giveBack()
@@ -86,7 +86,7 @@ export class RetryService<Tx extends object> implements Service {
       if (keys.length > 0) diagnostics.emit('retry.leased', { group, keys: keys.length })
       for (const key of keys) {
         if (key.leftBehind) this.#suspects.push(key)
-        else this.#work(key, signal)
+        else this.#work(key, (run) => solitude.together(run), signal)
       }
       await this.#runSuspect(signal)
       await this.#forget()
@@ -111,7 +111,9 @@ export class RetryService<Tx extends object> implements Service {
     const [suspect] = this.#suspects
     if (suspect === undefined || this.#running.size > 0) return
     this.#suspects.shift()
-    if (await this.#parts.retries.runAlone(suspect)) this.#work(suspect, signal)
+    const { retries, solitude } = this.#parts
+    // The note is durable before it runs, and by then nothing else runs in this process.
+    this.#work(suspect, (run) => solitude.alone(async () => ((await retries.runAlone(suspect)) ? await run() : undefined)), signal)
   }
 
   async #forget(): Promise<void> {
@@ -121,10 +123,10 @@ export class RetryService<Tx extends object> implements Service {
     await retries.forgetDiscarded(this.#settings.group, this.#settings.discardedForMs)
   }
 
-  #work(key: LeasedKey, signal: AbortSignal): void {
+  #work(key: LeasedKey, place: (run: () => Promise<void>) => Promise<void>, signal: AbortSignal): void {
     const { pause } = this.#parts
     const work = pause
-      .count(this.#settings.group, () => emptyKey(this.#parts, this.#settings, key, signal))
+      .count(this.#settings.group, () => place(() => emptyKey(this.#parts, this.#settings, key, signal)))
       .catch((error: unknown) => {
         this.#unreturned.push(key)
         this.#interrupted(error)

@@ -17,7 +17,7 @@ export interface Capabilities {
 export interface LeasedKey extends KeyReference {
   readonly group: string
   readonly token: string
-  /** Whoever had it before neither gave it back nor emptied it: that process may have died of its first message. */
+  /** Its first message may have ended a process: whoever had the key neither gave it back nor emptied it, or it was charged with that before. */
   readonly leftBehind: boolean
   /** The same, and that process ran nothing else meanwhile: it died of the message, or was ended from outside. */
   readonly diedAlone: boolean

@@ -5,6 +5,13 @@ import { runHandler } from './pipeline.ts'
 import type { Trial } from './trial.ts'
 
 /**
+ * How long a batch may go on that is told to stop: what is rolled back is handled again by the next owner, and a rolling
+ * restart stops many batches. Longer than a batch is meant to take by default, and short enough for a partition to be
+ * taken over in three seconds. The fence still decides whether it may commit.
+ */
+const STOP_GRACE_MS = 1_000
+
+/**
  * Runs the handlers of a batch in one transaction, one after another in offset order: they are not isolated from each
  * other there, and two that read the last unit would both take it.
  *
@@ -19,9 +26,14 @@ export async function runMessages<Tx extends object>(
   messages: readonly MessageRecord<Tx>[],
   trial: Trial<Tx>,
 ): Promise<void> {
+  let stopAt = Number.POSITIVE_INFINITY
   for (let at = 0; at < messages.length; ) {
-    // Rolled back rather than finished: the claims of what has not run yet are in the same transaction.
-    if (trial.signal.aborted) throw new TransientError('STOPPED', 'The batch was stopped; it is rolled back and read again.')
+    if (trial.signal.aborted) {
+      const now = parts.clock.monotonic()
+      stopAt = Math.min(stopAt, now + STOP_GRACE_MS)
+      // All of it or nothing: the claims of what has not run yet are in the same transaction.
+      if (now >= stopAt) throw new TransientError('STOPPED', 'The batch was stopped; it is rolled back and read again.')
+    }
     const end = trial.interleaves ? endOfNeighbours(messages, at) : at + 1
     if (end === at + 1) await runOne(parts, tx, held, messages.slice(at, end), trial)
     else await runSideBySide(parts, tx, held, messages.slice(at, end), trial)

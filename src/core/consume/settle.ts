@@ -1,5 +1,4 @@
 import { backoffMs } from '../../foundation/backoff.ts'
-import type { Clock } from '../../foundation/clock.ts'
 import { errorName, isTrunklineError } from '../../foundation/errors.ts'
 import { reasonOf } from '../failures/reason.ts'
 import { applyBatch } from './batch.ts'
@@ -17,9 +16,7 @@ const CONFLICTS_MAX = 20
 /** Batches after a failure that run in segments: handlers that fail come in bursts. */
 const CAUTION = 50
 
-export interface SettleParts<Tx extends object> extends EffectParts<Tx> {
-  readonly clock: Clock
-}
+export interface SettleParts<Tx extends object> extends EffectParts<Tx> {}
 
 /**
  * Settles a batch, or its beginning: applies each message once, and keeps what cannot be applied, whose key then waits.
@@ -27,6 +24,7 @@ export interface SettleParts<Tx extends object> extends EffectParts<Tx> {
  * The batch is tried whole. When a handler throws, its lane is set aside and the rest runs again; what failed and is
  * nobody's (an error at COMMIT) is found by halving. So a bad message costs its neighbours a rerun, never their effect.
  *
+ * @param charged a message that is set aside without being tried
  * @returns how it went; the records from `held.next` on are still to be settled
  * @throws ConflictError `POSITION_FENCED` nothing was changed
  * @throws TransientError the infrastructure failed, not a message; nothing was changed and no attempt is spent
@@ -37,8 +35,10 @@ export async function settleBatch<Tx extends object>(
   records: readonly BatchRecord<Tx>[],
   mode: Trial<Tx>['mode'],
   signal: AbortSignal,
+  charged?: { readonly of: BatchRecord<Tx>; readonly failure: Failure },
 ): Promise<Settled> {
   const tries = new Tries(records, mode, signal)
+  if (charged !== undefined) tries.setAside(charged.of, charged.failure)
   const charging = (of: MessageRecord<Tx>, error: unknown): void => charge(parts, held, tries, of, error)
   while (true) {
     const trial = tries.next(held, charging)

@@ -207,7 +207,8 @@ export class TestBackbone {
       // Short enough that a test does not wait, long enough that nothing spins.
       relay: { idleDelay: '2ms', lease: '1s' },
       timers: { idleDelay: '10ms' },
-      parking: { idleDelay: '10ms' },
+      parking: { lease: '1s', idleDelay: '10ms' },
+      heartbeat: '1s',
       stopTimeout: '2s',
       logger: false,
     } as const

@@ -8,7 +8,7 @@ import type { FaultPlan } from './fault-plan.ts'
 import { TestProcess } from './test-process.ts'
 import { TopicReader } from './topic-reader.ts'
 
-/** A process that died is back after this, by the test's clock: longer than the lease of the relay that died with it. */
+/** A process that died is back after this, by the test's clock: longer than its heartbeat and its relay's lease last. */
 const RESTART_MS = 1_500
 const END_MS_MAX = 5_000
 const FAILURES_KEPT = 20

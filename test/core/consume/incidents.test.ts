@@ -5,6 +5,7 @@ import { createLogger } from '../../../src/adapters/pino/logger.ts'
 import { Pause } from '../../../src/core/consume/pause.ts'
 import { saga } from '../../../src/core/saga/definition.ts'
 import { systemClock } from '../../../src/foundation/clock.ts'
+import { newToken } from '../../../src/foundation/ids.ts'
 import { buildGroups } from '../../../src/wiring/consume.ts'
 import { until } from '../../kit/wait.ts'
 import { applyCounted } from '../../kit/workload.ts'
@@ -72,6 +73,7 @@ test('what a driver says of a batch that it could not read is in the incident', 
     logger: createLogger('judge', 'silent'),
     middlewares: [],
     pause: new Pause(),
+    processId: newToken(),
     diagnostics,
     ...database,
     ...log,

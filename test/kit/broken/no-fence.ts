@@ -6,6 +6,10 @@ export function noFence(real: PositionStore<Transaction>, database: Database<Tra
   return {
     take: (place, start) => real.take(place, start),
     reset: (place, epoch, start) => real.reset(place, epoch, start),
+    look: (place) => real.look(place),
+    mark: (place, epoch, started, durable) => real.mark(place, epoch, started, durable),
+    unmark: (place, by) => real.unmark(place, by),
+    suspect: (place, epoch, to) => real.suspect(place, epoch, to),
     holds: (tx, place, epoch) => real.holds(tx, place, epoch),
     follow: (place, epoch, from, to) => real.follow(place, epoch, from, to),
     advance: async (tx, { group, topic, partition }, _epoch, _from, to) => {

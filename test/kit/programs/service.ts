@@ -1,4 +1,4 @@
-import { createBackbone } from '../../../src/index.ts'
+import { Backbone, createBackbone } from '../../../src/index.ts'
 import { Assembly } from '../assembly.ts'
 import { variants } from '../broken/variants.ts'
 import { installFailpoints } from '../failpoints.ts'
@@ -13,8 +13,21 @@ service.diagnostics.on(({ name }) => {
   if (name === 'relay.term_started' || name === 'service.stopped' || name === 'consumer.assigned') console.log(name)
 })
 
-process.once('SIGTERM', () => void service.stop().then(() => console.log('stopped')))
-if (plan.run.length > 0) await service.start({ run: plan.run })
+let handled = 0
+service.diagnostics.on(({ name }) => {
+  if (name === 'delivery.started') handled++
+})
+const stopped = (): void => {
+  console.log(`handled ${handled}`)
+  console.log('stopped')
+}
+if (plan.supervised && service instanceof Backbone) {
+  await service.run({ run: [...plan.run] })
+  void service.finished.then(stopped)
+} else {
+  process.once('SIGTERM', () => void service.stop().then(stopped))
+  if (plan.run.length > 0) await service.start({ run: plan.run })
+}
 console.log('ready')
 if (plan.publish !== undefined) {
   await publishCounted(service, plan.topic, plan.publish)
@@ -33,6 +46,9 @@ function serviceOf({ brokers, databaseUrl, service, relay, broken }: ParsedPlan)
     parking: { lease: '1s', idleDelay: '50ms', workers: 4 },
     // A frozen program holds its locks for so long; it must not take a test's whole time.
     idleInTransaction: '5s',
+    watchdog: '2s',
+    // So that a test need not wait long until a program that was killed counts as dead.
+    heartbeat: '3s',
     logger: false,
   } as const
   return broken === undefined ? createBackbone(options) : new Assembly(options, variants[broken])
