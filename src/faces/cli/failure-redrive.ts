@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { PostgresAuditLog } from '../../adapters/postgres/audit-log.ts'
 import { PostgresFailureStore } from '../../adapters/postgres/failure-store.ts'
 import { type FailureRow, handledNames, readFailure } from '../../adapters/postgres/queries/failures.ts'
@@ -34,7 +34,7 @@ export function redriveCommand(): Command {
     .option('--all', 'every dead letter, without a filter')
     .option('--at-once', 'without the ramp: nobody waits for how the first ones do')
     .option('--rate <n>', 'messages a second at most, 1 to 10000', rateOf, 20)
-    .option('--within <duration>', 'how long the messages of one step may take', withinMs, 60_000)
+    .addOption(new Option('--within <duration>', 'how long the messages of one step may take').argParser(withinMs).default(60_000, '60s'))
     .option(...schemasFlag)
   takesConsent(takesFilter(command, 'parked or dead (default: dead)'))
   return takesJson(command)
