@@ -22,6 +22,8 @@ export function memoryKept(real: OutboxStoreFactory): OutboxStoreFactory {
         newTransactionId: () => again((store) => store.newTransactionId()),
         holds: (term) => again((store) => store.holds(term)),
         moveDue: (term, limit) => again((store) => store.moveDue(term, limit)),
+        partitionsOf: (term, topic, actual) => again((store) => store.partitionsOf(term, topic, actual)),
+        tendArchive: () => again((store) => store.tendArchive()),
         close: () => current.close(),
       }))
       return await reopening.open(events)
