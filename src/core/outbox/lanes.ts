@@ -68,17 +68,20 @@ export class Lanes {
   /**
    * For a pass that begins above `mark`: which topics and lanes take nothing.
    *
-   * Their rows of that pass count as left, although nobody looks at them.
+   * Their rows of that pass count as left, although nobody looks at them: also those below the ones that were left
+   * before, which were not decided then and may be now. The mark may move beyond them with this pass.
    */
   closed(mark: bigint): Section[] {
     const found: Section[] = []
     for (const route of this.#parts.routes.all()) {
-      if (route.partitions === undefined) route.deferral.leave(mark + 1n)
-      if (route.deferral.from !== undefined) found.push(wholeOf(route))
+      if (route.partitions !== undefined && route.deferral.from === undefined) continue
+      route.deferral.leave(mark + 1n)
+      found.push(wholeOf(route))
     }
     for (const lane of this.#all()) {
-      if (!lane.open) lane.deferral.leave(mark + 1n)
-      if (lane.deferral.from !== undefined) found.push(lane)
+      if (lane.open && lane.deferral.from === undefined) continue
+      lane.deferral.leave(mark + 1n)
+      found.push(lane)
     }
     return found
   }
