@@ -28,7 +28,7 @@ const GROUP = 0
  * thrown away as a whole: a client that is in doubt is discarded and never repaired.
  *
  * It stands on the protocol layer of `@platformatic/kafka` (connections, TLS, SASL, requests), below its producer and
- * consumer: docs/decisions/009 says why.
+ * consumer: docs/decisions/014 says why.
  */
 export class PlatformaticClient implements ProduceClient<Connection> {
   readonly #address: KafkaAddress

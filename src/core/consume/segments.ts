@@ -22,8 +22,9 @@ export interface ClaimedBatch<Tx> {
  * not the batch its transaction.
  *
  * What threw is set aside at once, behind effects of the segments before it. That locks parked keys after the user's
- * rows, against the global order, and still cannot deadlock: the key was not parked when the batch looked, and only
- * whoever holds the partition parks keys of it, so nobody holds the row that is waited for while waiting for us.
+ * rows, against the global order. It can wait in a circle only if a person redrove a message of that very key after the
+ * batch looked, and a worker that took it up waits for a row of ours: otherwise only the holder of the partition parks
+ * its keys. PostgreSQL then undoes one of the two, which is a conflict and runs again without charge.
  *
  * @param keep sets aside; each record once
  * @returns what became of the batch in the end
