@@ -1,5 +1,6 @@
 import type { Queryable } from '../../core/database/database.ts'
 import type { OutboxGauge, OutboxMeasure, OutboxSettings } from '../../core/outbox/outbox-room.ts'
+import { mapMissingTable } from './errors.ts'
 
 export class PostgresOutboxGauge implements OutboxGauge {
   readonly #outside: Queryable
@@ -9,9 +10,13 @@ export class PostgresOutboxGauge implements OutboxGauge {
   }
 
   async measure({ rowsMax, bytesMax }: OutboxSettings, where: Queryable = this.#outside): Promise<OutboxMeasure> {
-    const bound = toMeasure(await where.query(boundSql))
-    if (bound.rows < rowsMax && bound.bytes < bytesMax) return bound
-    return toMeasure(await where.query(countSql, [rowsMax, bytesMax]))
+    try {
+      const bound = toMeasure(await where.query(boundSql))
+      if (bound.rows < rowsMax && bound.bytes < bytesMax) return bound
+      return toMeasure(await where.query(countSql, [rowsMax, bytesMax]))
+    } catch (error) {
+      throw mapMissingTable(error)
+    }
   }
 }
 

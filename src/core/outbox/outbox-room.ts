@@ -66,14 +66,26 @@ export class OutboxRoom {
   /**
    * @param here the transaction of whoever asks
    * @returns `undefined` when there is room, as far as is known; a promise of it where nothing is known yet
-   * @throws TransientError `OUTBOX_FULL`, also from the promise
+   * @throws TransientError `OUTBOX_FULL`, also from the promise; and whatever the first measure met in `here`, which has lost it
    */
   check(here: Queryable): Promise<void> | undefined {
-    const first = !this.known
-    if (this.#parts.clock.monotonic() >= this.#measureAtMs) this.#measuring ??= this.#measure(first ? here : undefined)
-    if (first && this.#measuring !== undefined) return this.#measuring.then(() => this.#refuseWhenFull())
+    if (!this.known) return this.#checkFirst(here)
+    if (this.#parts.clock.monotonic() >= this.#measureAtMs) this.#measuring ??= this.#measureOutside()
     this.#refuseWhenFull()
     return undefined
+  }
+
+  /** One measures in its transaction and the others wait; where that failed, the next measures in its own. */
+  async #checkFirst(here: Queryable): Promise<void> {
+    while (!this.known) {
+      if (this.#measuring !== undefined) {
+        await this.#measuring.catch(() => undefined)
+        continue
+      }
+      this.#measuring = this.#measure(here)
+      await this.#measuring
+    }
+    this.#refuseWhenFull()
   }
 
   #refuseWhenFull(): void {
@@ -81,14 +93,23 @@ export class OutboxRoom {
   }
 
   /** Never rejects: what cannot be measured is not full, and the insert itself will tell what is wrong. */
-  async #measure(where: Queryable | undefined): Promise<void> {
+  async #measureOutside(): Promise<void> {
+    await this.#measure().catch(() => {
+      this.#full = undefined
+      this.#measureAtMs = this.#parts.clock.monotonic() + MEASURE_EVERY_MS
+    })
+  }
+
+  async #measure(where?: Queryable): Promise<void> {
     const { gauge, clock } = this.#parts
     const beganAt = clock.monotonic()
-    const measured = await gauge.measure(this.#limits, where).catch(() => undefined)
-    const now = clock.monotonic()
-    this.#measureAtMs = now + Math.max(MEASURE_EVERY_MS, (now - beganAt) / MEASURE_SHARE)
-    this.#full = measured === undefined ? undefined : overLimit(measured, this.#limits)
-    this.#measuring = undefined
+    try {
+      this.#full = overLimit(await gauge.measure(this.#limits, where), this.#limits)
+      const now = clock.monotonic()
+      this.#measureAtMs = now + Math.max(MEASURE_EVERY_MS, (now - beganAt) / MEASURE_SHARE)
+    } finally {
+      this.#measuring = undefined
+    }
   }
 }
 

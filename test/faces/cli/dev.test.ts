@@ -69,7 +69,7 @@ test('runs a command with the addresses in its environment, and ends with its ex
   const { code, stdout } = await trunkline(['dev', 'run', '--', process.execPath, '-e', script]).ended
 
   expect(code).toBe(7)
-  expect(JSON.parse(stdout)).toEqual(['memory', expect.stringMatching(/^postgresql:\/\/.*127\.0\.0\.1:\d+\/trunkline$/)])
+  expect(JSON.parse(stdout)).toEqual(['memory', expect.stringMatching(/^postgresql:\/\/.*127\.0\.0\.1:\d+\/dev$/)])
 })
 
 test('lets the command finish on SIGINT, and only then stops the servers', async () => {
