@@ -151,10 +151,16 @@ class Tries<Tx> {
 
   /** Whose failure it was: handlers' own; of an error at COMMIT, the message that was alone. */
   charged(error: unknown, trial: Trial<Tx>): readonly Pick<Thrown<Tx>, 'of' | 'error'>[] {
-    const own = trial.threw.filter(({ spoiled, error: cause }) => !spoiled && isCharged(reactionTo(cause, true)))
+    const own = trial.threw.filter(({ spoiled, error: cause }) => !spoiled && this.#counts(reactionTo(cause, true)))
     const [only] = this.#batch
-    if (trial.threw.length > 0 || !this.#alone || only === undefined || !isMessage(only)) return own
-    return [{ of: only, error }]
+    // Before a handler ran it was our own statements that met somebody's lock.
+    const isNobodys = trial.threw.length > 0 || !trial.handlerRan || !this.#alone
+    return isNobodys || only === undefined || !isMessage(only) ? own : [{ of: only, error }]
+  }
+
+  /** A message that meets a conflict each time would hold up its partition for ever: alone, it has failed in the end. */
+  #counts(reaction: Reaction): boolean {
+    return isCharged(reaction) || (reaction === 'conflict' && this.#alone && this.conflicts > CONFLICTS_MAX)
   }
 
   setAside(of: BatchRecord<Tx>, failure: Failure): void {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Transaction } from '../../../src/core/database/database.ts'
-import { PermanentError } from '../../../src/foundation/errors.ts'
+import { ConflictError, PermanentError } from '../../../src/foundation/errors.ts'
 import { countedOn } from '../../kit/contracts.ts'
+import { Witness } from '../../kit/wait.ts'
 import { ConsumeBench, consuming } from './consume-bench.ts'
 
 const Counted = countedOn('t')
@@ -128,6 +129,53 @@ describe('a message that fails', () => {
     )
     await bench.publish('a')
     await backbone.start({ run: ['consume'] })
+
+    await bench.settled()
+
+    expect(await bench.effects()).toEqual(['a1'])
+    expect(witness.count('delivery.failed')).toBe(0)
+  })
+
+  test('that always meets a conflict is charged in the end, and holds up its key alone', async () => {
+    const bench = await ConsumeBench.open()
+    const { backbone } = bench.backbone()
+    backbone.subscribe(
+      Counted,
+      async ({ data }, { tx }) => {
+        if (data.key === 'a') await tx.query("do $$ begin raise exception using errcode = '40001'; end $$")
+        await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
+      },
+      { retry: { inline: 0, delays: [] } },
+    )
+    await bench.publish('a')
+    await bench.publish('b')
+    await backbone.start({ run: ['consume'] })
+
+    await bench.settled()
+
+    expect(await bench.effects()).toEqual(['b1'])
+    expect(await bench.parked()).toMatchObject([{ state: 'dead', attempts: 1, reason_code: 'DATABASE_CONFLICT', keyed: true }])
+  })
+
+  test('is not charged with a conflict of our own statements, however often they meet one', async () => {
+    const bench = await ConsumeBench.open()
+    let refused = 0
+    const assembly = bench.assembly({
+      inbox: (real) => ({
+        claim: (tx, group, claims) => {
+          if (++refused <= 25) throw new ConflictError('DATABASE_CONFLICT', 'Another transaction was first.')
+          return real.claim(tx, group, claims)
+        },
+      }),
+    })
+    const witness = new Witness(assembly.diagnostics)
+    assembly.subscribe(
+      Counted,
+      async ({ data }, { tx }) => void (await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])),
+      { retry: { inline: 0, delays: [] } },
+    )
+    await bench.publish('a')
+    await assembly.start({ run: ['consume'] })
 
     await bench.settled()
 
