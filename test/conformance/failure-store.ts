@@ -4,6 +4,7 @@ import type { LeasedKey, RetryStore } from '../../src/core/consume/retry-store.t
 import type { Database } from '../../src/core/database/database.ts'
 import type { FailureReference, FailureState, FailureStore } from '../../src/core/failures/failure-store.ts'
 import { reasonFor } from '../../src/core/failures/reason.ts'
+import { until } from '../kit/wait.ts'
 import { parkedMessage } from './parking-store.ts'
 
 export interface FailureStoreSubject<Tx> {
@@ -158,5 +159,24 @@ export function failureStoreConformance<Tx>(name: string, open: () => Promise<Fa
 
     expect(await acting).toBeUndefined()
     expect(await failures.look([nameOf(message)])).toEqual([])
+  })
+
+  test(`${name}: forgets no message whose discard is just being taken back`, async () => {
+    const message = deadMessage('a')
+    const { act, database, failures, retries } = await given(message)
+    await act('discard', message)
+    let forgetting: Promise<number> | undefined
+
+    await database.transaction(async (tx) => {
+      await failures.restore(tx, nameOf(message))
+      forgetting = retries.forgetDiscarded(message.group, 0)
+      await until('the one that forgets to wait for the one that restores', async () => {
+        const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        return (await database.outside.query(waiting)).rowCount > 0
+      })
+    })
+
+    expect(await forgetting).toBe(0)
+    expect(await failures.look([nameOf(message)])).toMatchObject([{ state: 'dead' }])
   })
 }

@@ -250,9 +250,11 @@ const renewSql = `
      set lease_until = trunkline.now() + $5::float8 * interval '1 millisecond'
    where consumer_group = $1 and topic = $2 and key_hash = $3 and lease_token = $4`
 
+// The state is asked twice: a person may be taking the discard back, and of a row that was waited for only this is looked at again.
 const forgetSql = `
   delete from trunkline.parked_message
-   where seq in (select seq from trunkline.parked_message
+   where state = 'discarded'
+     and seq in (select seq from trunkline.parked_message
                   where state = 'discarded' and consumer_group = $1
                     and discarded_at < trunkline.now() - $2::float8 * interval '1 millisecond'
                   order by discarded_at
