@@ -35,11 +35,12 @@ export async function emptyKey<Tx extends object>(
   key: LeasedKey,
   signal: AbortSignal,
 ): Promise<void> {
-  const { retries, clock } = parts
+  const { retries, clock, pause } = parts
   let renewAt = clock.monotonic() + settings.leaseMs / 2
   if (key.diedAlone && (await chargeCrash(parts, settings, key))) return
   let singles = 0
-  while (!signal.aborted) {
+  // Each message begins something; a queue may be long.
+  while (!signal.aborted && !pause.isPaused(key.group)) {
     if (clock.monotonic() > renewAt) {
       if (!(await retries.renew(key, settings.leaseMs))) return
       renewAt = clock.monotonic() + settings.leaseMs / 2

@@ -108,10 +108,10 @@ export class RetryService<Tx extends object> implements Service {
 
   /** A key that was left behind in the middle of a run may be what ended the process: nothing else runs here beside it. */
   async #runSuspect(signal: AbortSignal): Promise<void> {
+    const { retries, solitude, pause } = this.#parts
     const [suspect] = this.#suspects
-    if (suspect === undefined || this.#running.size > 0) return
+    if (suspect === undefined || this.#running.size > 0 || pause.isPaused(this.#settings.group)) return
     this.#suspects.shift()
-    const { retries, solitude } = this.#parts
     // The note is durable before it runs, and by then nothing else runs in this process.
     this.#work(suspect, (run) => solitude.alone(async () => ((await retries.runAlone(suspect)) ? await run() : undefined)), signal)
   }

@@ -90,6 +90,38 @@ describe('a parked key', () => {
     ])
   })
 
+  test('stops in the middle of its queue when a person pauses its group, and goes on there', async () => {
+    const bench = await ConsumeBench.open()
+    const { backbone, witness } = bench.backbone()
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    backbone.subscribe(
+      Counted,
+      async ({ data }, { tx, attempt }) => {
+        if (data.version === 1 && attempt === 1) throw new Error('not yet')
+        if (data.version === 1) await released
+        await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
+      },
+      { retry: { inline: 1, delays: [] } },
+    )
+    await bench.publishAll(['a', 'a', 'a'])
+    await backbone.start({ run: ['consume'] })
+    await witness.saw('delivery.started', ({ attempt }) => attempt === 2)
+    await bench.reached(3)
+
+    await bench.query("insert into trunkline.group_pause (consumer_group, paused_by, reason) values ('judge', 'test', 'test')")
+    await witness.saw('consumer.paused')
+    release()
+    await until('a pause that is effective', async () => {
+      return (await bench.query("select from trunkline.process where 'judge' = any (paused)")).length === 1
+    })
+    const whilePaused = await bench.effects()
+    await bench.query('delete from trunkline.group_pause')
+    await until('all effects', async () => (await bench.effects()).length === 3)
+
+    expect(whilePaused).toEqual(['a1'])
+    expect(await bench.effects()).toEqual(['a1', 'a2', 'a3'])
+  })
+
   class Hopeless extends Error {}
 
   test.for([
