@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { HeaderPair } from '../../src/core/broker/log-producer.ts'
 import { encodePayload } from '../../src/core/contract/codec.ts'
 import { registryPrefix } from '../../src/core/envelope/framing.ts'
-import { type Backbone, type BackboneOptions, createBackbone, MemoryLog, type SchemaRegistry } from '../../src/index.ts'
+import { type Backbone, type BackboneOptions, createBackbone, fromPg, MemoryLog, type SchemaRegistry } from '../../src/index.ts'
 import { askedOn, type Counted, countedOn } from '../kit/contracts.ts'
 import { createTestDatabase } from '../kit/database.ts'
 import { MemoryReader } from '../kit/memory-reader.ts'
@@ -157,6 +157,51 @@ describe('with a schema registry', () => {
 
     await expect(committed).rejects.toMatchObject({ code: 'REGISTRY_UNAVAILABLE' })
     expect(await world.query('select from trunkline.outbox')).toHaveLength(0)
+  })
+
+  test('in a transaction of your own a message that needs an id is not overtaken by the next one, which does not', async () => {
+    const world = await World.begin('orders')
+    const [Order, Known] = [countedOn('orders'), countedOn('orders', 'test.Other')]
+    const backbone = world.service('shop')
+    await backbone.transaction(async (tx) => backbone.publish(tx, Known({ key: 'before', version: 1 })))
+    const client = new Client({ connectionString: world.databaseUrl })
+    await client.connect()
+    cleanups.push(() => client.end())
+    const tx = fromPg(client)
+
+    await client.query('begin')
+    await Promise.all([Order({ key: 'first', version: 1 }), Known({ key: 'second', version: 1 })].map((each) => backbone.publish(tx, each)))
+    await client.query('commit')
+
+    const rows = await world.query("select convert_from(key, 'utf8') as key from trunkline.outbox order by seq")
+    expect(rows.map(({ key }) => key)).toEqual(['before', 'first', 'second'])
+  })
+
+  test('in a transaction of your own no message goes without the one before it whose id is not known', async () => {
+    const world = await World.begin('orders')
+    const [Order, Known] = [countedOn('orders'), countedOn('orders', 'test.Other')]
+    const backbone = world.service('shop')
+    await backbone.transaction(async (tx) => backbone.publish(tx, Known({ key: 'before', version: 1 })))
+    world.registry.failAlways(down)
+    const client = new Client({ connectionString: world.databaseUrl })
+    await client.connect()
+    cleanups.push(() => client.end())
+    const tx = fromPg(client)
+
+    await client.query('begin')
+    const refused = [Order({ key: 'first', version: 1 }), Known({ key: 'second', version: 1 })].map((each) => backbone.publish(tx, each))
+    const outcomes = await Promise.allSettled(refused)
+    await client.query('commit')
+    await client.query('begin')
+    await backbone.publish(tx, Known({ key: 'later', version: 1 }))
+    await client.query('commit')
+
+    expect(outcomes).toMatchObject([
+      { status: 'rejected', reason: { code: 'REGISTRY_UNAVAILABLE' } },
+      { status: 'rejected', reason: { code: 'REGISTRY_UNAVAILABLE' } },
+    ])
+    const rows = await world.query("select convert_from(key, 'utf8') as key from trunkline.outbox order by seq")
+    expect(rows.map(({ key }) => key)).toEqual(['before', 'later'])
   })
 
   test('an unknown id pauses its partition while the registry is down, no attempt is spent, and other partitions flow', async () => {

@@ -9,6 +9,7 @@ import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { Envelope } from '../envelope/envelope.ts'
 import { registryPrefix } from '../envelope/framing.ts'
 import { ATTRIBUTE_BYTES_MAX } from '../envelope/rules.ts'
+import { AppendOrder } from './append-order.ts'
 import type { OutboxRoom } from './outbox-room.ts'
 import type { OutboxAppender, OutboxRow, ScheduledRow } from './outbox-store.ts'
 import type { Publication } from './publication.ts'
@@ -74,6 +75,7 @@ export class Publisher<Tx extends object> {
   readonly #parts: PublisherParts<Tx>
   readonly #source: string
   readonly #buffers = new WeakMap<Tx, OpenBuffer>()
+  readonly #callers = new AppendOrder<Tx>()
 
   constructor(parts: PublisherParts<Tx>) {
     this.#parts = parts
@@ -124,7 +126,7 @@ export class Publisher<Tx extends object> {
     const prepared = publications.map((publication) => this.#prepare(publication, buffer?.cause))
     this.#parts.database.checkPlace(tx)
     if (prepared.length === 0) return Promise.resolve()
-    if (buffer === undefined) return this.#append(tx, prepared, 'callers').then(() => undefined)
+    if (buffer === undefined) return this.#appendToCallers(tx, prepared)
     if (buffer.rows.length + buffer.appendedRows + prepared.length > PUBLICATIONS_MAX) throw tooMany()
     if (this.#parts.database.transactions === 'library') return this.#appendNow(tx, buffer, prepared)
     buffer.rows.push(...prepared)
@@ -181,6 +183,11 @@ export class Publisher<Tx extends object> {
     buffer.appendedRows += prepared.length
     buffer.waits ||= waits
     return appended.then(() => undefined)
+  }
+
+  #appendToCallers(tx: Tx, prepared: readonly Prepared[]): Promise<void> {
+    const waits = missingIn(prepared).length > 0 || this.#parts.room?.known === false
+    return this.#callers.run(tx, waits, () => this.#append(tx, prepared, 'callers')).then(() => undefined)
   }
 
   /** A savepoint that rolls back takes with it what was published inside, and the pieces of work that began there. */
