@@ -61,7 +61,13 @@ export class OrmDatabase<Tx extends object> implements Database<Tx> {
     try {
       const { result, transactionId } = await source.transaction(async (tx) => {
         this.#open.set(tx, open)
-        last = await this.#work(tx, open, work, hooks)
+        try {
+          last = await this.#work(tx, open, work, hooks)
+        } catch (error) {
+          // Before the library sends its ROLLBACK: what still waits would be written behind it, and stay.
+          open.state = 'ended'
+          throw error
+        }
         return last
       }, this.#options.idleInTransactionMs)
       diagnostics.emit('transaction.committed', { transactionId })
