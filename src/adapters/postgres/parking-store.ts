@@ -142,6 +142,7 @@ const parkKeysSql = `
   on conflict do nothing`
 
 // The number that orders a queue is given in the order of the list.
+// One that is kept for longer than the inbox remembers it may be sent again: it has its place, and its partition goes on.
 const parkSql = `
   insert into trunkline.parked_message (
     consumer_group, id, type, name, schema, key_topic, key_hash, alone, state, attempts, reason_code, reason, cause, fingerprint,
@@ -157,7 +158,8 @@ const parkSql = `
          with ordinality as parked (
            id, type, name, schema, key_topic, key_hash, alone, state, attempts, reason_code, reason, cause, fingerprint,
            topic, partition, record_offset, record_key, record_value, record_headers, record_timestamp_ms, place)
-   order by place`
+   order by place
+  on conflict (consumer_group, id) do nothing`
 
 // From an index that holds the sizes: the rows are not read.
 const loadSql = `

@@ -33,3 +33,17 @@ test('an inbox that keeps ids by its own clock applies it twice, and the judge s
 
   expect(violations).toContainEqual(expect.stringMatching(/^applied more than once/))
 })
+
+test('a message that is still kept when its row is forgotten may be sent again: it keeps its place, and nobody waits for it', async () => {
+  const bench = await ConsumeBench.open()
+  await bench.publishAll([['a', 'poison'], 'a'])
+  await consumeAll(bench, {})
+  await bench.query('truncate trunkline.inbox')
+  await bench.sendAgain()
+  await bench.publish('b')
+
+  await consumeAll(bench, {})
+
+  expect(await bench.effects()).toEqual(['b1'])
+  expect(await bench.parked()).toMatchObject([{ state: 'dead' }, { state: 'waiting' }])
+})
