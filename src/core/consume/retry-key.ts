@@ -123,12 +123,15 @@ async function runHead<Tx extends object>(
       const reaction = reactionTo(error, handlerRan)
       // A handler that was told to stop did not fail.
       const stopped = signal.aborted && reaction !== 'permanent'
-      if (stopped || reaction === 'unavailable' || reaction === 'fenced' || routed?.kind !== 'message') {
+      const tooOften = reaction === 'conflict' && ++conflicts > CONFLICTS_MAX
+      // Before the handler ran it was our own statements that met somebody's lock.
+      const isNobodys = reaction === 'unavailable' || reaction === 'fenced' || (tooOften && !handlerRan)
+      if (stopped || isNobodys || routed?.kind !== 'message') {
         await parts.retries.giveBack(key, stopped ? 0 : UNABLE_DELAY_MS)
         if (!stopped) parts.diagnostics.emit('retry.interrupted', { group: key.group, reason: errorName(error) })
         return false
       }
-      if (reaction === 'conflict' && ++conflicts <= CONFLICTS_MAX) {
+      if (reaction === 'conflict' && !tooOften) {
         await parts.clock.sleep(backoffMs(conflicts, { minMs: 1, maxMs: 100, jitter: 1 }), signal)
         continue
       }

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SubscriptionOptions } from '../../../src/core/consume/registry.ts'
-import { PermanentError } from '../../../src/foundation/errors.ts'
+import { ConflictError, PermanentError } from '../../../src/foundation/errors.ts'
 import { createBackbone } from '../../../src/index.ts'
 import { attemptsCountedAfter } from '../../kit/broken/attempts-counted-after.ts'
 import { unparkWithoutLock } from '../../kit/broken/unpark-without-lock.ts'
@@ -325,6 +325,36 @@ describe('two processes with parked keys and live batches', () => {
     await until('no parked key', async () => (await bench.query('select from trunkline.parked_key')).length === 0)
     expect(await bench.parked()).toEqual([])
   })
+})
+
+test('a parked message is not charged while somebody else has the lock of its key, however long', async () => {
+  const bench = await ConsumeBench.open()
+  const assembly = bench.assembly({
+    retries: (real) => ({
+      lease: (capable, limit, leaseMs) => real.lease(capable, limit, leaseMs),
+      dueIn: (group) => real.dueIn(group),
+      peek: (key, limits) => real.peek(key, limits),
+      take: async () => {
+        throw new ConflictError('DATABASE_CONFLICT', 'Another transaction was first.')
+      },
+      takeAll: (tx, key, messages) => real.takeAll(tx, key, messages),
+      fail: (tx, key, failed) => real.fail(tx, key, failed),
+      giveBack: (key, delayMs) => real.giveBack(key, delayMs),
+      runAlone: (key) => real.runAlone(key),
+      renew: (key, leaseMs) => real.renew(key, leaseMs),
+      forgetDiscarded: (group, olderThanMs) => real.forgetDiscarded(group, olderThanMs),
+      unpark: (key) => real.unpark(key),
+    }),
+  })
+  const witness = new Witness(assembly.diagnostics)
+  applyCounted(assembly, { topic: 't', retry: { inline: 0, delays: [] } })
+  await bench.park('a')
+  await assembly.start({ run: ['consume'] })
+
+  await Promise.race([witness.saw('retry.interrupted'), witness.saw('delivery.failed')])
+
+  expect(witness.count('delivery.failed')).toBe(0)
+  expect(await bench.parked()).toMatchObject([{ state: 'waiting' }])
 })
 
 describe('a seeded bug shows itself', () => {
