@@ -26,13 +26,12 @@ export async function runMessages<Tx extends object>(
   messages: readonly MessageRecord<Tx>[],
   trial: Trial<Tx>,
 ): Promise<void> {
-  let stopAt = Number.POSITIVE_INFINITY
   for (let at = 0; at < messages.length; ) {
     if (trial.signal.aborted) {
       const now = parts.clock.monotonic()
-      stopAt = Math.min(stopAt, now + STOP_GRACE_MS)
+      trial.stopAt = Math.min(trial.stopAt, now + STOP_GRACE_MS)
       // All of it or nothing: the claims of what has not run yet are in the same transaction.
-      if (now >= stopAt) throw new TransientError('STOPPED', 'The batch was stopped; it is rolled back and read again.')
+      if (now >= trial.stopAt) throw new TransientError('STOPPED', 'The batch was stopped; it is rolled back and read again.')
     }
     const end = trial.interleaves ? endOfNeighbours(messages, at) : at + 1
     if (end === at + 1) await runOne(parts, tx, held, messages.slice(at, end), trial)

@@ -34,11 +34,13 @@ export interface Trial<Tx> {
   handlerRan: boolean
   /** The database would not take what was to be kept. */
   refused: boolean
+  /** When it gives up after it was told to stop, by the monotonic clock; all its segments together have that time. */
+  stopAt: number
 }
 
 export function newTrial<Tx>(
   plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'cautious' | 'failed' | 'signal' | 'charge'>,
   form = keptForms[0],
 ): Trial<Tx> {
-  return { ...plan, form, threw: [], txs: [], interleaved: false, handlerRan: false, refused: false }
+  return { ...plan, form, threw: [], txs: [], interleaved: false, handlerRan: false, refused: false, stopAt: Number.POSITIVE_INFINITY }
 }
