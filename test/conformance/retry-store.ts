@@ -254,4 +254,17 @@ export function retryStoreConformance<Tx>(name: string, open: () => Promise<Retr
     expect(await retries.renew(key, 1_000)).toBe(false)
     expect(await lease()).toEqual([])
   })
+
+  test(`${name}: records a failure whose reason is cut in the middle of a character`, async () => {
+    const { database, retries, leaseOne } = await given(parkedMessage('a'))
+    const key = await leaseOne()
+    const [head] = await retries.peek(key, one)
+    const long = reasonFor('BAD', `${'x'.repeat(499)}\u{1f600}`, 'test.Counted')
+
+    const recorded = await database.transaction((tx) =>
+      retries.fail(tx, key, { seq: head?.seq ?? 0n, attempts: 1, reason: long, fate: again(0) }),
+    )
+
+    expect(recorded).toBe(true)
+  })
 }

@@ -60,7 +60,7 @@ export class PostgresRetryStore<Tx> implements RetryStore<Tx> {
   async fail(tx: Tx, key: LeasedKey, { seq, attempts, reason, fate }: FailedAttempt): Promise<boolean> {
     const queryable = this.#database.queryable(tx)
     const { cause } = reason
-    const entry = { attempt: attempts, code: storableText(reason.code), reason: storableText(reason.text).slice(0, REASON_CHARACTERS_MAX) }
+    const entry = { attempt: attempts, code: storableText(reason.code), reason: storableText(reason.text.slice(0, REASON_CHARACTERS_MAX)) }
     const locking = queryable.query(lockSql, [...nameOf(key), key.token])
     const failing = queryable.query(failSql, [
       ...nameOf(key),
