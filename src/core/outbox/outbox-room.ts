@@ -49,7 +49,7 @@ const MEASURE_SHARE = 0.1
 export class OutboxRoom {
   readonly #parts: OutboxRoomParts
   readonly #limits: OutboxSettings
-  #measuring: Promise<void> | undefined
+  #measuring = false
   #full: TransientError | undefined
   #measureAtMs = Number.NEGATIVE_INFINITY
 
@@ -70,21 +70,14 @@ export class OutboxRoom {
    */
   check(here: Queryable): Promise<void> | undefined {
     if (!this.known) return this.#checkFirst(here)
-    if (this.#parts.clock.monotonic() >= this.#measureAtMs) this.#measuring ??= this.#measureOutside()
+    if (!this.#measuring && this.#parts.clock.monotonic() >= this.#measureAtMs) void this.#measureOutside()
     this.#refuseWhenFull()
     return undefined
   }
 
-  /** One measures in its transaction and the others wait; where that failed, the next measures in its own. */
+  /** Each measures in its own transaction: one that waited for another's could hold the lock for which that one waits. */
   async #checkFirst(here: Queryable): Promise<void> {
-    while (!this.known) {
-      if (this.#measuring !== undefined) {
-        await this.#measuring.catch(() => undefined)
-        continue
-      }
-      this.#measuring = this.#measure(here)
-      await this.#measuring
-    }
+    await this.#measure(here)
     this.#refuseWhenFull()
   }
 
@@ -94,22 +87,20 @@ export class OutboxRoom {
 
   /** Never rejects: what cannot be measured is not full, and the insert itself will tell what is wrong. */
   async #measureOutside(): Promise<void> {
+    this.#measuring = true
     await this.#measure().catch(() => {
       this.#full = undefined
       this.#measureAtMs = this.#parts.clock.monotonic() + MEASURE_EVERY_MS
     })
+    this.#measuring = false
   }
 
   async #measure(where?: Queryable): Promise<void> {
     const { gauge, clock } = this.#parts
     const beganAt = clock.monotonic()
-    try {
-      this.#full = overLimit(await gauge.measure(this.#limits, where), this.#limits)
-      const now = clock.monotonic()
-      this.#measureAtMs = now + Math.max(MEASURE_EVERY_MS, (now - beganAt) / MEASURE_SHARE)
-    } finally {
-      this.#measuring = undefined
-    }
+    this.#full = overLimit(await gauge.measure(this.#limits, where), this.#limits)
+    const now = clock.monotonic()
+    this.#measureAtMs = now + Math.max(MEASURE_EVERY_MS, (now - beganAt) / MEASURE_SHARE)
   }
 }
 

@@ -1,9 +1,10 @@
-import { Pool } from 'pg'
+import { Client, Pool } from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { BackboneOptions } from '../../../src/config.ts'
 import { PUBLICATIONS_MAX, SCHEDULE_AHEAD_MAX_MS } from '../../../src/core/outbox/publish.ts'
 import { KEY_BYTES_MAX, MESSAGE_BYTES_MAX } from '../../../src/core/outbox/to-outbox-row.ts'
-import { createBackbone } from '../../../src/index.ts'
+import { endsWithin } from '../../../src/foundation/service.ts'
+import { createBackbone, fromPg } from '../../../src/index.ts'
 import { countedOn } from '../../kit/contracts.ts'
 import { createTestDatabase } from '../../kit/database.ts'
 import { until } from '../../kit/wait.ts'
@@ -206,6 +207,30 @@ describe('publish', () => {
 
     await Promise.all([publish(), publish()])
 
+    expect(await query('select count(*)::int as count from trunkline.outbox')).toEqual([{ count: 2 }])
+  })
+
+  test('waits for no measure of another transaction, which may wait for a lock of this one', async () => {
+    const { backbone, query, url } = await publishing()
+    await query('create table stock (left_over integer)')
+    await query('insert into stock values (1)')
+    const [holder, waiter] = [new Client({ connectionString: url }), new Client({ connectionString: url })]
+    for (const client of [holder, waiter]) {
+      await client.connect()
+      onTestFinished(() => client.end())
+      await client.query('begin')
+    }
+    await holder.query('update stock set left_over = 0')
+
+    const blocked = waiter.query('update stock set left_over = 2')
+    const behind = backbone.publish(fromPg(waiter), Counted({ key: 'behind', version: 1 }))
+    const published = backbone.publish(fromPg(holder), Counted({ key: 'a', version: 1 }))
+    const inTime = await endsWithin(published, 10_000)
+    await holder.query('commit')
+    await Promise.all([blocked, behind, published])
+    await waiter.query('commit')
+
+    expect(inTime).toBe(true)
     expect(await query('select count(*)::int as count from trunkline.outbox')).toEqual([{ count: 2 }])
   })
 
