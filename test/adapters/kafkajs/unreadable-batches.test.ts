@@ -47,6 +47,30 @@ test('a batch compressed in a way that there is not is one unreadable record tha
   expect(read[2]).toMatchObject({ unreadable: { code: 'KAFKA_CODEC_UNKNOWN', reason } })
 })
 
+test('a batch of more records than a process should read at once is one unreadable record, before it is inflated', async () => {
+  const crowd = compressedBatch(gzipSync(Buffer.alloc(10)), 250_001, 1, 2n)
+
+  const read = await decodeRecords(Buffer.concat([before, crowd, batchOf(numbered(1), { baseOffset: 250_003n })]), [])
+
+  expect(read.map(({ offset }) => offset)).toEqual([0n, 1n, 250_002n, 250_003n])
+  expect(read[2]).toMatchObject({
+    value: crowd,
+    unreadable: { code: 'BATCH_TOO_LARGE', reason: expect.stringContaining('250001 records') },
+  })
+})
+
+test('many records of one reply leave the event loop to others between their batches', async () => {
+  const batches = Array.from({ length: 3 }, (_, index) => batchOf(numbered(60_000), { baseOffset: BigInt(index * 60_000) }))
+  let turns = 0
+  const timer = setInterval(() => turns++, 0)
+
+  const read = await decodeRecords(Buffer.concat(batches), [])
+  clearInterval(timer)
+
+  expect(read).toHaveLength(180_000)
+  expect(turns).toBeGreaterThan(0)
+})
+
 test('bytes that are no gzip, and a batch of Kafka before 0.11, are unreadable records', async () => {
   const noGzip = compressedBatch(Buffer.from('no gzip'), 3, 1, 2n)
   const old = batchOf(numbered(3), { baseOffset: 4n })
