@@ -203,7 +203,8 @@ export class Life<Tx extends object> {
       this.#inboxKeeper,
       this.#timers,
     ]
-    const stopping = stopAll(services.filter((service) => service !== undefined)).then(async () => {
+    // Whether or not one of them failed to stop: nothing may go on behind a stop.
+    const stopping = settled(stopAll(services.filter((service) => service !== undefined))).then(async () => {
       // Only now has it let go of everything.
       await Promise.all([this.#relay?.stop(), this.#heartbeat?.stop()])
     })

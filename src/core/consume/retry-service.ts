@@ -33,7 +33,7 @@ export class RetryService<Tx extends object> implements Service {
   /** Keys of which a process may have died: each runs alone. */
   readonly #suspects: LeasedKey[] = []
   /** Keys that could not be given back while the database was away; whoever finds their leases later would take them for a crash. */
-  readonly #unreturned: LeasedKey[] = []
+  readonly #unreturned: { readonly key: LeasedKey; readonly pauseMs: number }[] = []
   #forgetAt = 0
   readonly #wakeUp = new WakeUp()
   readonly #loop: Loop
@@ -100,8 +100,8 @@ export class RetryService<Tx extends object> implements Service {
   }
 
   async #giveBack(): Promise<void> {
-    for (let [key] = this.#unreturned; key !== undefined; [key] = this.#unreturned) {
-      await this.#parts.retries.giveBack(key, 0)
+    for (let [left] = this.#unreturned; left !== undefined; [left] = this.#unreturned) {
+      await this.#parts.retries.giveBack(left.key, left.pauseMs)
       this.#unreturned.shift()
     }
   }
@@ -128,8 +128,8 @@ export class RetryService<Tx extends object> implements Service {
     const work = pause
       .count(this.#settings.group, () => place(() => emptyKey(this.#parts, this.#settings, key, signal)))
       .catch((error: unknown) => {
-        this.#unreturned.push(key)
-        this.#interrupted(error)
+        // Not at once: what cannot be recorded would otherwise run its handler again without a pause.
+        this.#unreturned.push({ key, pauseMs: this.#interrupted(error) })
       })
       .finally(() => {
         this.#running.delete(work)
