@@ -18,6 +18,9 @@ create table trunkline.consumer_position (
   topic_id text,
   epoch bigint not null,
   next_offset bigint not null,
+  started_to bigint,
+  started_by uuid,
+  suspect_to bigint,
   constraint consumer_position_pkey PRIMARY KEY (consumer_group, topic, partition)
 ) with (fillfactor=50);
 
