@@ -28,7 +28,8 @@ export interface FuzzOrder {
 /**
  * Runs the fuzzer over several seeds and prints what came of it.
  *
- * Each runs in a worker, so that a message which never ends, or takes all memory, is a result and not the end of the proof.
+ * Each runs in a worker, so that a message which never ends, or takes all memory bit by bit, is a result and not the end
+ * of the proof. One that takes it at one blow ends the process, which is no success either.
  *
  * @returns whether every message was read as its schema says or refused, in time
  */
