@@ -15,6 +15,9 @@ const usage = `Runs the order example on real servers and checks that everything
 
 Exit codes: 0 everything adds up, 1 something does not, 2 wrong usage.`
 
+/** The caller typed something that cannot be meant. */
+class UsageError extends Error {}
+
 const stopping = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort(signal))
 
@@ -45,9 +48,6 @@ async function main(): Promise<number> {
     return 1
   }
 }
-
-/** The caller typed something that cannot be meant. */
-class UsageError extends Error {}
 
 function wholeNumber(name: string, text: string, min: number, max: number): number {
   const value = Number(text)

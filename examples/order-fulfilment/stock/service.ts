@@ -23,10 +23,15 @@ export function stockService(backbone: Backbone): void {
     { retry: { inline: 2 }, timeout: '5s' },
   )
 
-  backbone.subscribe(ReserveStock, async (command, { tx }) => {
-    const { orderId, sku, quantity } = command.data
-    return (await take(tx, orderId, sku, quantity)) ? StockReserved({ orderId }) : StockRefused({ orderId, reason: 'out of stock' })
-  })
+  // A saga waits for the answer: what fails is tried again soon, and then left to a person.
+  backbone.subscribe(
+    ReserveStock,
+    async (command, { tx }) => {
+      const { orderId, sku, quantity } = command.data
+      return (await take(tx, orderId, sku, quantity)) ? StockReserved({ orderId }) : StockRefused({ orderId, reason: 'out of stock' })
+    },
+    { retry: { delays: ['250ms', '1s'] } },
+  )
 
   backbone.subscribe(ReleaseStock, async (command, { tx }) => {
     const { orderId } = command.data
