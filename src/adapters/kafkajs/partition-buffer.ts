@@ -3,6 +3,7 @@ import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { PartitionSource } from '../../core/broker/partition-reader.ts'
 import type { Clock } from '../../foundation/clock.ts'
 import { TransientError, type TrunklineError } from '../../foundation/errors.ts'
+import { FetchedRecords } from '../wire/fetched-records.ts'
 import type { PrefetchBudget } from './prefetch-budget.ts'
 
 /** What a partition asks of the consumer that fetches for it. */
@@ -26,15 +27,8 @@ export interface FetchedBatch {
   readonly records: readonly ConsumedRecord[]
 }
 
-interface BufferedBatch {
-  readonly records: readonly ConsumedRecord[]
-  readonly bytes: number
-}
-
 /** Fetching of a partition stops above, and goes on below half of it. */
 const BUFFER_BYTES_MAX = 4 * 1024 * 1024
-/** What a record takes beside its bytes. */
-const RECORD_OVERHEAD = 100
 
 /**
  * What kafkajs fetched of one partition and the listener has not taken.
@@ -50,8 +44,7 @@ export class PartitionBuffer implements PartitionSource {
   readonly #fetcher: PartitionFetcher
   readonly #budget: PrefetchBudget
   readonly #clock: Clock
-  #batches: BufferedBatch[] = []
-  #bytes = 0
+  readonly #fetched = new FetchedRecords()
   #full = false
   /** Where the next fetch is due; `undefined` while paused. */
   #due: bigint | undefined
@@ -131,15 +124,13 @@ export class PartitionBuffer implements PartitionSource {
     const records = isInside ? batch.records.filter(({ offset }) => offset >= batch.fetchedOffset) : batch.records
     this.#due = batch.lastOffset + 1n
     this.heard()
-    if (records.length > 0) this.#store({ records, bytes: byteLengthOf(records) })
+    if (records.length > 0) this.#store(records)
     return true
   }
 
-  #store(batch: BufferedBatch): void {
-    this.#batches.push(batch)
-    this.#bytes += batch.bytes
-    this.#budget.add(batch.bytes)
-    if ((this.#bytes > BUFFER_BYTES_MAX || this.#budget.isSpent) && !this.#full) {
+  #store(records: readonly ConsumedRecord[]): void {
+    this.#budget.add(this.#fetched.add(records))
+    if ((this.#fetched.bytes > BUFFER_BYTES_MAX || this.#budget.isSpent) && !this.#full) {
       this.#full = true
       this.#fetcher.pause(this.#partition)
     }
@@ -154,21 +145,19 @@ export class PartitionBuffer implements PartitionSource {
   }
 
   async next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
-    while (this.#batches.length === 0) {
+    while (this.#fetched.isEmpty) {
       if (this.#lost !== undefined) throw this.#lost
       await this.#filled(signal)
       signal.throwIfAborted()
     }
-    const batch = this.#batches.shift()
-    if (batch === undefined) return []
-    this.#bytes -= batch.bytes
-    this.#budget.giveBack(batch.bytes)
-    const hasRoom = this.#bytes === 0 || (this.#bytes < BUFFER_BYTES_MAX / 2 && !this.#budget.isSpent)
+    const { records, bytes } = this.#fetched.take()
+    this.#budget.giveBack(bytes)
+    const hasRoom = this.#fetched.isEmpty || (this.#fetched.bytes < BUFFER_BYTES_MAX / 2 && !this.#budget.isSpent)
     if (this.#full && hasRoom) {
       this.#full = false
       this.#resume()
     }
-    return batch.records
+    return records
   }
 
   #filled(signal: AbortSignal): Promise<void> {
@@ -185,9 +174,7 @@ export class PartitionBuffer implements PartitionSource {
   }
 
   #clear(): void {
-    this.#budget.giveBack(this.#bytes)
-    this.#batches = []
-    this.#bytes = 0
+    this.#budget.giveBack(this.#fetched.clear())
     this.#full = false
     this.#lost = undefined
   }
@@ -200,10 +187,4 @@ function positionLost({ topic, partition }: TopicPartition, due: bigint, fetched
       'most likely because the log does not reach there any more. The position is asked for again.',
     { due, fetchedFrom },
   )
-}
-
-function byteLengthOf(records: readonly ConsumedRecord[]): number {
-  let bytes = 0
-  for (const { key, value } of records) bytes += RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0)
-  return bytes
 }

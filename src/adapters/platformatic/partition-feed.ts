@@ -2,6 +2,7 @@ import type { ConsumedRecord, PartitionRange } from '../../core/broker/log-consu
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { PartitionSource } from '../../core/broker/partition-reader.ts'
 import type { TrunklineError } from '../../foundation/errors.ts'
+import { FetchedRecords } from '../wire/fetched-records.ts'
 
 export interface PartitionFeedParts {
   readonly partition: TopicPartition
@@ -19,7 +20,6 @@ export interface Fetched {
 
 /** Fetching of a partition stops above, and goes on below half of it. */
 const BUFFER_BYTES_MAX = 4 * 1024 * 1024
-const RECORD_OVERHEAD = 100
 
 /**
  * What was fetched of one partition and the listener has not taken: so a slow partition never stops its neighbours, and
@@ -27,8 +27,7 @@ const RECORD_OVERHEAD = 100
  */
 export class PartitionFeed implements PartitionSource {
   readonly #parts: PartitionFeedParts
-  #batches: (readonly ConsumedRecord[])[] = []
-  #bytes = 0
+  readonly #fetched = new FetchedRecords()
   #full = false
   #due: bigint | undefined
   #lost: TrunklineError | undefined
@@ -67,9 +66,8 @@ export class PartitionFeed implements PartitionSource {
     if (from !== this.#due) return
     this.#due = next
     if (records.length === 0) return
-    this.#batches.push(records)
-    this.#bytes += byteLengthOf(records)
-    this.#full = this.#bytes > BUFFER_BYTES_MAX
+    this.#fetched.add(records)
+    this.#full = this.#fetched.bytes > BUFFER_BYTES_MAX
     this.#wake?.()
   }
 
@@ -82,14 +80,13 @@ export class PartitionFeed implements PartitionSource {
   }
 
   async next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
-    while (this.#batches.length === 0) {
+    while (this.#fetched.isEmpty) {
       if (this.#lost !== undefined) throw this.#lost
       await this.#filled(signal)
       signal.throwIfAborted()
     }
-    const records = this.#batches.shift() ?? []
-    this.#bytes -= byteLengthOf(records)
-    if (this.#full && this.#bytes < BUFFER_BYTES_MAX / 2) {
+    const { records } = this.#fetched.take()
+    if (this.#full && this.#fetched.bytes < BUFFER_BYTES_MAX / 2) {
       this.#full = false
       this.#parts.onHungry()
     }
@@ -110,15 +107,8 @@ export class PartitionFeed implements PartitionSource {
   }
 
   #clear(): void {
-    this.#batches = []
-    this.#bytes = 0
+    this.#fetched.clear()
     this.#full = false
     this.#lost = undefined
   }
-}
-
-function byteLengthOf(records: readonly ConsumedRecord[]): number {
-  let bytes = 0
-  for (const { key, value } of records) bytes += RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0)
-  return bytes
 }

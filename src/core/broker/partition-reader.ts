@@ -134,7 +134,7 @@ export class PartitionReader {
       // A listener that takes nothing has its reason; asking at once again would only burn a core.
       if (next === first && !signal.aborted) throw tookNothing(partition, first)
       progressed()
-      records = next > last ? [] : records.filter((record) => record.offset >= next)
+      records = next > last ? [] : records.slice(records.findIndex((record) => record.offset >= next))
       if (next > last + 1n && !signal.aborted) source.seek(next)
     }
   }

@@ -43,8 +43,7 @@ test('takes a batch only from where the fetch was due, once', async () => {
 
   expect([buffer.offer(batch(4n, 6n)), buffer.offer(batch(7n, 7n))]).toEqual([true, true])
 
-  expect((await next()).map(({ offset }) => offset)).toEqual([4n, 5n, 6n])
-  expect((await next()).map(({ offset }) => offset)).toEqual([7n])
+  expect((await next()).map(({ offset }) => offset)).toEqual([4n, 5n, 6n, 7n])
 })
 
 test('takes nothing before it was told where to read, and nothing while it pauses', () => {

@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest'
+import { FetchedRecords } from '../../../src/adapters/wire/fetched-records.ts'
+import type { ConsumedRecord } from '../../../src/core/broker/log-consumer.ts'
+
+function record(offset: number, bytes = 1): ConsumedRecord {
+  return { offset: BigInt(offset), key: null, value: Buffer.alloc(bytes), headers: [], timestampMs: 0 }
+}
+
+function offsetsOf({ records }: { readonly records: readonly ConsumedRecord[] }): readonly number[] {
+  return records.map(({ offset }) => Number(offset))
+}
+
+test('what was fetched record by record is taken together, in order', () => {
+  const fetched = new FetchedRecords()
+  for (const offset of [4, 5, 7]) fetched.add([record(offset)])
+
+  expect(offsetsOf(fetched.take())).toEqual([4, 5, 7])
+  expect(offsetsOf(fetched.take())).toEqual([])
+})
+
+test('no more is taken together than a batch may have: what is left waits for its turn', () => {
+  const fetched = new FetchedRecords()
+  const three = Array.from({ length: 3 }, (_, batch) => Array.from({ length: 2_000 }, (_, index) => record(batch * 2_000 + index)))
+  for (const records of three) fetched.add(records)
+
+  expect(offsetsOf(fetched.take())).toHaveLength(4_000)
+  expect(offsetsOf(fetched.take())[0]).toBe(4_000)
+})
+
+test('a batch that is larger than what is taken together is taken alone', () => {
+  const fetched = new FetchedRecords()
+  for (const offset of [1, 2, 3]) fetched.add([record(offset, 900_000)])
+
+  expect([offsetsOf(fetched.take()), offsetsOf(fetched.take()), offsetsOf(fetched.take())]).toEqual([[1], [2], [3]])
+})
+
+test('each byte that was added is given back once, by taking or by dropping', () => {
+  const fetched = new FetchedRecords()
+  const added = fetched.add([record(1)]) + fetched.add([record(2, 5_000_000)]) + fetched.add([record(3)])
+
+  const taken = fetched.take().bytes
+  const dropped = fetched.clear()
+
+  expect(taken + dropped).toBe(added)
+  expect([fetched.bytes, fetched.isEmpty]).toEqual([0, true])
+})
