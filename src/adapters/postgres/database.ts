@@ -22,6 +22,7 @@ import { PoolEnd } from './pool-end.ts'
 import { PreparedStatements } from './prepared-statements.ts'
 import { OpenTransaction, statement } from './transaction.ts'
 import { OpenPart } from './transaction-part.ts'
+import { Wakefulness } from './wakefulness.ts'
 
 export interface PostgresDatabaseOptions {
   readonly lockTimeoutMs: number
@@ -76,7 +77,7 @@ export class PostgresDatabase implements Database<Transaction> {
   readonly #generations = new WeakMap<PoolClient, string>()
   readonly #open = new WeakMap<Transaction, OpenTransaction | OpenPart>()
   readonly #poolEnd: PoolEnd | undefined
-  readonly #prepared = new PreparedStatements()
+  readonly #shared = { prepared: new PreparedStatements(), wakefulness: new Wakefulness() }
   readonly transactions = 'own'
   readonly outside: Queryable
 
@@ -89,7 +90,7 @@ export class PostgresDatabase implements Database<Transaction> {
 
   async transaction<Result>(work: (tx: Transaction) => Promise<Result>, hooks: TransactionHooks<Transaction> = {}): Promise<Result> {
     const loan = await this.#checkOut()
-    const transaction = new OpenTransaction(loan.client, hooks, this.#prepared)
+    const transaction = new OpenTransaction(loan.client, hooks, this.#shared)
     this.#open.set(transaction.face, transaction)
     try {
       // Not awaited: BEGIN and the first statement of the work leave together.

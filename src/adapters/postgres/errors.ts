@@ -47,10 +47,7 @@ export function mapDatabaseError(error: unknown, doing: string): unknown {
       error,
     )
   }
-  if (code === '25P02') {
-    const message = `${doing}: an earlier statement of the transaction had failed, so this one was not run. Let that error reach the backbone, or use tx.savepoint(fn) for a part that may fail.`
-    return new TransientError('TRANSACTION_LOST', message, { sqlState: code }, error)
-  }
+  if (code === '25P02') return transactionLost(doing, error)
   if (isLost(error, code)) {
     const message = `${doing}: the database is not available (${messageOf(error) || (code ?? 'no reason given')}). It is tried again; check DATABASE_URL and the server if it lasts.`
     return new TransientError('DATABASE_UNAVAILABLE', message, { sqlState: code }, error)
@@ -61,6 +58,12 @@ export function mapDatabaseError(error: unknown, doing: string): unknown {
     return new ConfigurationError('DATABASE_REFUSED', message, { sqlState: code }, error)
   }
   return error
+}
+
+/** A statement that the server did not run, because one before it in its transaction had failed. */
+export function transactionLost(doing: string, error: unknown): TransientError {
+  const message = `${doing}: an earlier statement of the transaction had failed, so this one was not run. Let that error reach the backbone, or use tx.savepoint(fn) for a part that may fail.`
+  return new TransientError('TRANSACTION_LOST', message, { sqlState: codeOf(error) }, error)
 }
 
 /** @returns a `ConfigurationError` that names the privilege, where that is what is missing; otherwise the error itself */

@@ -1,9 +1,13 @@
 import type { PoolClient } from 'pg'
 
 interface Corked {
+  readonly writableLength: number
   cork(): void
   uncork(): void
 }
+
+/** Then the server begins with the first statements while the next ones are still written. */
+const GATHERED_BYTES_MAX = 4_096
 
 const gathering = new WeakSet<Corked>()
 
@@ -15,7 +19,13 @@ const gathering = new WeakSet<Corked>()
  */
 export function gatherWrites(client: PoolClient): void {
   const socket = socketOf(client)
-  if (socket === undefined || gathering.has(socket)) return
+  if (socket === undefined) return
+  if (gathering.has(socket)) {
+    if (socket.writableLength < GATHERED_BYTES_MAX) return
+    socket.uncork()
+    socket.cork()
+    return
+  }
   gathering.add(socket)
   socket.cork()
   // It runs when nothing else of this turn is left to run: whoever was to send something has sent it.

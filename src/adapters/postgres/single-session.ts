@@ -77,7 +77,7 @@ export class SingleSession {
   async #ask(text: string, values: readonly unknown[], answerTimeoutMs: number): Promise<RawRow[]> {
     try {
       return await this.#run(text, values, answerTimeoutMs).catch((error: unknown) => {
-        if (!this.#prepared.isRefusal(error)) throw error
+        if (!this.#prepared.isRefusal(error, text)) throw error
         return this.#run(text, values, answerTimeoutMs)
       })
     } catch (error) {

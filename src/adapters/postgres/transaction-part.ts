@@ -1,6 +1,8 @@
 import type { QueryResult, Transaction, TransactionPart } from '../../core/database/database.ts'
 import { isTrunklineError } from '../../foundation/errors.ts'
-import { ended, type OpenTransaction, refuseControl } from './transaction.ts'
+import { refuseControl } from './refuse-control.ts'
+import type { OpenTransaction } from './transaction.ts'
+import { ended } from './transaction-errors.ts'
 
 /**
  * One piece of work inside an open transaction, with a face of its own.
@@ -35,10 +37,14 @@ export class OpenPart implements TransactionPart<Transaction> {
     if (this.#lostBy !== undefined) throw this.#lostBy
   }
 
-  run(text: string, values: readonly unknown[]): Promise<QueryResult> {
+  run(text: string, values: readonly unknown[], often?: 'often'): Promise<QueryResult> {
+    return this.#runs(() => this.#transaction.run(text, values, often))
+  }
+
+  #runs(send: () => Promise<QueryResult>): Promise<QueryResult> {
     if (!this.#open) return Promise.reject(ended())
     this.#running++
-    return this.#transaction.run(text, values).then(this.#ran, this.#failed)
+    return send().then(this.#ran, this.#failed)
   }
 
   checkPlace(): void {
@@ -59,7 +65,7 @@ export class OpenPart implements TransactionPart<Transaction> {
 
   #userQuery(text: string, values: readonly unknown[]): Promise<QueryResult> {
     const refused = refuseControl(text)
-    return refused === undefined ? this.run(text, values) : Promise.reject(refused)
+    return refused === undefined ? this.#runs(() => this.#transaction.runUsers(text, values)) : Promise.reject(refused)
   }
 
   async #savepoint<Result>(work: () => Promise<Result>): Promise<Result> {

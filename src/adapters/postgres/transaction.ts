@@ -1,14 +1,20 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { QueryResult as DriverResult, PoolClient, QueryConfig } from 'pg'
 import type { QueryResult, Transaction, TransactionHooks } from '../../core/database/database.ts'
-import { ConflictError, PermanentError } from '../../foundation/errors.ts'
-import { codeOf, mapDatabaseError } from './errors.ts'
+import type { ConflictError, PermanentError } from '../../foundation/errors.ts'
+import { codeOf, mapDatabaseError, transactionLost } from './errors.ts'
 import { gatherWrites } from './one-write.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
+import { refuseControl } from './refuse-control.ts'
+import { submit } from './submit.ts'
+import { ended, notPrepared, savepointEnded, savepointOpen, savepointStillOpen } from './transaction-errors.ts'
+import type { Wakefulness } from './wakefulness.ts'
 
-/** Statements that would end, split or reconfigure the transaction behind our back. */
-const control =
-  /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/|;)*(begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction|set|reset|discard)\b/i
+/** What the transactions of a database share. */
+export interface OpenTransactionParts {
+  readonly prepared: PreparedStatements
+  readonly wakefulness: Wakefulness
+}
 
 /** A part of the work that can be undone alone. */
 interface Savepoint {
@@ -25,12 +31,12 @@ interface Savepoint {
 export class OpenTransaction {
   readonly #client: PoolClient
   readonly #hooks: TransactionHooks<Transaction>
-  readonly #prepared: PreparedStatements
+  readonly #parts: OpenTransactionParts
   readonly #pending = new Set<Promise<unknown>>()
   #open = true
   #lostBy: unknown
-  /** Work that got beside a savepoint: no rollback to a savepoint makes that good. */
-  #overlappedBy: PermanentError | undefined
+  /** Work that got beside a savepoint, or a server that forgot a statement: no rollback to a savepoint makes that good. */
+  #lostForGoodBy: PermanentError | ConflictError | undefined
   #innermost: Savepoint | undefined
   /** In which savepoint the running code stands; made with the first one. */
   #places: AsyncLocalStorage<Savepoint> | undefined
@@ -40,10 +46,10 @@ export class OpenTransaction {
   #turn: Promise<unknown> = Promise.resolve()
   readonly face: Transaction
 
-  constructor(client: PoolClient, hooks: TransactionHooks<Transaction>, prepared: PreparedStatements) {
+  constructor(client: PoolClient, hooks: TransactionHooks<Transaction>, parts: OpenTransactionParts) {
     this.#client = client
     this.#hooks = hooks
-    this.#prepared = prepared
+    this.#parts = parts
     const face = {
       query: (text: string, values: readonly unknown[] = []) => this.#heard(this.#userQuery(text, values)),
       savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.savepoint(work, this.face)),
@@ -53,12 +59,12 @@ export class OpenTransaction {
 
   /** The error that lost the transaction: Postgres would answer COMMIT with a silent rollback. */
   get lostBy(): unknown {
-    return this.#overlappedBy ?? this.#lostBy
+    return this.#lostForGoodBy ?? this.#lostBy
   }
 
   /** Asked when the work has returned. @throws the error that lost the transaction */
   refuseIfLost(): void {
-    if (this.#innermost !== undefined) this.#overlappedBy ??= stillOpen()
+    if (this.#innermost !== undefined) this.#lostForGoodBy ??= savepointStillOpen()
     if (this.lostBy !== undefined) throw this.lostBy
   }
 
@@ -101,8 +107,8 @@ export class OpenTransaction {
     if (place === this.#innermost && !over) return
     // What was undone may go on running for a while; it is refused, and the rest is as if it had never been.
     if (place !== undefined && isUndone(place)) throw savepointEnded()
-    this.#overlappedBy ??= over ? savepointEnded() : savepointOpen()
-    throw this.#overlappedBy
+    this.#lostForGoodBy ??= over ? savepointEnded() : savepointOpen()
+    throw this.#lostForGoodBy
   }
 
   /** Not awaited, it must not end the process when it fails: the transaction is lost by it, and says why. */
@@ -113,11 +119,19 @@ export class OpenTransaction {
 
   #userQuery(text: string, values: readonly unknown[]): Promise<QueryResult> {
     const refused = refuseControl(text)
-    return refused === undefined ? this.run(text, values) : Promise.reject(refused)
+    return refused === undefined ? this.runUsers(text, values) : Promise.reject(refused)
+  }
+
+  /**
+   * Runs a statement of the user's. One that is sent often gets a name, if the caller runs the work again where the
+   * server does not know it: nobody else should have to hear of that.
+   */
+  runUsers(text: string, values: readonly unknown[]): Promise<QueryResult> {
+    return this.run(text, values, this.#hooks.rerunsWhenUnknown === true ? 'perhaps' : undefined)
   }
 
   /** Runs a statement of the work, or of the spine. */
-  run(text: string, values: readonly unknown[], often?: 'often'): Promise<QueryResult> {
+  run(text: string, values: readonly unknown[], often?: 'often' | 'perhaps'): Promise<QueryResult> {
     try {
       this.checkPlace()
     } catch (error) {
@@ -126,31 +140,60 @@ export class OpenTransaction {
     return this.#run(text, values, often)
   }
 
-  #run(text: string, values: readonly unknown[] = [], often?: 'often'): Promise<QueryResult> {
+  #run(text: string, values: readonly unknown[] = [], often?: 'often' | 'perhaps'): Promise<QueryResult> {
     // Also for the end of a savepoint: by then the connection may be somebody else's.
     if (!this.#open) return Promise.reject(ended())
-    const name = often === undefined ? undefined : this.#prepared.nameOf(text)
-    const sent = this.send({ ...statement(text, values), ...(name === undefined ? {} : { name }) })
-    this.#pending.add(sent)
+    const name = this.#nameOf(text, often)
+    const sent = this.send(statement(text, values, name))
+    const answered = this.#await(sent, often === 'perhaps')
     return sent.then(
       (result) => {
-        this.#pending.delete(sent)
+        answered()
         return toResult(result)
       },
       (error: unknown) => {
-        this.#pending.delete(sent)
-        const mapped = this.#prepared.isRefusal(error) ? notPrepared(error) : mapDatabaseError(error, 'A statement failed')
-        this.#lostBy ??= mapped
-        throw mapped
+        answered()
+        throw this.#failed(error, text, name)
       },
     )
+  }
+
+  /** @returns what to call when the answer is there */
+  #await(sent: Promise<unknown>, isHandlers: boolean): () => void {
+    const { wakefulness } = this.#parts
+    this.#pending.add(sent)
+    if (isHandlers) wakefulness.sent()
+    return () => {
+      this.#pending.delete(sent)
+      if (isHandlers) wakefulness.answered()
+    }
+  }
+
+  #nameOf(text: string, often: 'often' | 'perhaps' | undefined): string | undefined {
+    if (often === undefined) return undefined
+    return often === 'often' ? this.#parts.prepared.nameOf(text) : this.#parts.prepared.nameIfOften(text)
+  }
+
+  /** @returns what the sender hears; by then the transaction is lost */
+  #failed(error: unknown, text: string, name: string | undefined): unknown {
+    // In a lost transaction nothing is prepared, so its next use is unknown to the server: that says nothing about names.
+    if (name !== undefined && this.lostBy !== undefined && codeOf(error) === '26000') return transactionLost('A statement failed', error)
+    if (name !== undefined && this.#parts.prepared.isRefusal(error, text)) {
+      const refused = notPrepared(error)
+      // Work that catches it must not take it for an answer about its data.
+      this.#lostForGoodBy ??= refused
+      return refused
+    }
+    const mapped = mapDatabaseError(error, 'A statement failed')
+    this.#lostBy ??= mapped
+    return mapped
   }
 
   /** Statements reach the server in the order of the calls, in one write where the connection pipelines. */
   send(query: QueryConfig): Promise<DriverResult> {
     if (this.#client.pipeline) {
       gatherWrites(this.#client)
-      return this.#client.query(query)
+      return submit(this.#client, query)
     }
     const answer = this.#turn.then(() => this.#client.query(query))
     this.#turn = answer.catch(() => undefined)
@@ -199,19 +242,8 @@ export class OpenTransaction {
 
   /** Its end would also end a savepoint inside whose work is still running. */
   #refuseOpenInside(savepoint: Savepoint): void {
-    if (this.#innermost !== savepoint) this.#overlappedBy ??= stillOpen()
+    if (this.#innermost !== savepoint) this.#lostForGoodBy ??= savepointStillOpen()
   }
-}
-
-/** @returns why a statement of the user's is not sent; `undefined` for one that may be */
-export function refuseControl(text: string): PermanentError | undefined {
-  const refused = control.exec(text)
-  if (refused === null) return undefined
-  return new PermanentError(
-    'TRANSACTION_CONTROL_REFUSED',
-    `"${(refused[1] ?? '').toLowerCase()}" cannot be sent through a Trunkline transaction: its end belongs to the backbone. ` +
-      'Throw an error to roll back, return to commit, and use tx.savepoint(fn) for a part that may fail.',
-  )
 }
 
 function nameOf({ depth }: Savepoint): string {
@@ -223,15 +255,9 @@ function isUndone(savepoint: Savepoint): boolean {
 }
 
 /** The extended protocol takes one statement at a time, so "select 1; commit" is an error of the server. */
-export function statement(text: string, values: readonly unknown[] = []): QueryConfig & { queryMode: 'extended' } {
-  return { text, values: [...values], queryMode: 'extended' }
-}
-
-/** Behind a transaction pooler the server may not know what another one was told. It happens once: from then on nothing is prepared. */
-function notPrepared(error: unknown): ConflictError {
-  const message =
-    'A statement that was prepared is not known to this server, as behind a transaction pooler. From now on none is prepared. Run the transaction again.'
-  return new ConflictError('DATABASE_CONFLICT', message, { sqlState: codeOf(error) }, error)
+export function statement(text: string, values: readonly unknown[] = [], name?: string): QueryConfig & { queryMode: 'extended' } {
+  const query = { text, values: [...values], queryMode: 'extended' as const }
+  return name === undefined ? query : { ...query, name }
 }
 
 function connectionIsGone(error: unknown): boolean {
@@ -240,35 +266,4 @@ function connectionIsGone(error: unknown): boolean {
 
 function toResult(result: DriverResult): QueryResult {
   return { rows: result.rows, rowCount: result.rowCount ?? 0 }
-}
-
-export function ended(): PermanentError {
-  return new PermanentError(
-    'TRANSACTION_ENDED',
-    'The transaction has ended, so nothing can be done in it any more. Await every statement before the handler or the work function returns.',
-  )
-}
-
-function savepointOpen(): PermanentError {
-  return new PermanentError(
-    'SAVEPOINT_OPEN',
-    'A statement, a message or a savepoint came beside an open savepoint, whose rollback would undo it unseen; the transaction is lost. ' +
-      'Await tx.savepoint(fn) before you go on, and do inside fn what belongs to it.',
-  )
-}
-
-function savepointEnded(): PermanentError {
-  return new PermanentError(
-    'SAVEPOINT_ENDED',
-    'A statement, a message or a savepoint came out of the work of a savepoint that has ended. ' +
-      'Await everything inside tx.savepoint(fn) before fn returns.',
-  )
-}
-
-function stillOpen(): PermanentError {
-  return new PermanentError(
-    'SAVEPOINT_OPEN',
-    'The work returned while a savepoint of it was open, so nobody knows what belongs to the transaction; it was rolled back. ' +
-      'Await tx.savepoint(fn) before the handler or the work function returns.',
-  )
 }

@@ -1,0 +1,112 @@
+import { Pool } from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Transaction } from '../../../src/core/database/database.ts'
+import { insert, withTable } from './open-database.ts'
+
+/** As the spine runs handlers: it runs them again where the server does not know a statement. */
+const reruns = { rerunsWhenUnknown: true }
+const preparedSql = "select statement from pg_prepared_statements where statement like '%effect%'"
+
+/** One connection, so that what was prepared is there the next time. */
+function open() {
+  return withTable({ maxConnections: 1 })
+}
+
+async function times(count: number, work: (n: number) => Promise<unknown>): Promise<void> {
+  for (let n = 1; n <= count; n++) await work(n)
+}
+
+test("a handler's statement that is sent often is prepared, one that is sent now and then is not", async () => {
+  const { database, numbers } = await open()
+
+  await times(5, (n) => database.transaction((tx) => tx.query(insert, [n]), reruns))
+  const before = await database.outside.query(preparedSql)
+  await database.transaction((tx) => tx.query(insert, [6]), reruns)
+
+  expect(before.rows).toEqual([])
+  expect((await database.outside.query(preparedSql)).rows).toEqual([{ statement: insert }])
+  expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6])
+})
+
+test('the statements of a transaction that nobody runs again are never prepared', async () => {
+  const { database } = await open()
+
+  await times(10, (n) => database.transaction((tx) => tx.query(insert, [n])))
+
+  expect((await database.outside.query(preparedSql)).rows).toEqual([])
+})
+
+test('texts without end are not prepared, and nothing is kept of them', async () => {
+  const { database } = await open()
+
+  await database.transaction(async (tx) => {
+    await times(1_500, (n) => tx.query(`insert into effect (n) values (${n})`))
+  }, reruns)
+
+  expect((await database.outside.query(preparedSql)).rows).toEqual([])
+})
+
+test('a statement whose table was changed costs one rerun, and works from then on', async () => {
+  const { database } = await open()
+  const read = (tx: Transaction) => tx.query('select * from effect')
+  await times(8, () => database.transaction(read, reruns))
+
+  await database.outside.query('alter table effect add column note text')
+  const refused = await database.transaction(read, reruns).catch((error: unknown) => error)
+  await times(8, () => database.transaction(read, reruns))
+
+  expect(refused).toMatchObject({ name: 'ConflictError', code: 'DATABASE_CONFLICT' })
+})
+
+test('work that catches it inside a savepoint does not take it for an answer about its data', async () => {
+  const { database, numbers } = await open()
+  const read = 'select * from effect'
+  const work = (n: number) => async (tx: Transaction) => {
+    await tx.savepoint(() => tx.query(read)).catch(() => undefined)
+    await tx.query(insert, [n])
+  }
+  await times(8, (n) => database.transaction(work(n), reruns))
+
+  await database.outside.query('alter table effect add column note text')
+  const refused = await database.transaction(work(9), reruns).catch((error: unknown) => error)
+  await database.transaction(work(9), reruns)
+
+  expect(refused).toMatchObject({ name: 'ConflictError', code: 'DATABASE_CONFLICT' })
+  expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
+})
+
+test('a statement that was to be prepared behind one that failed says that the transaction is lost, and is prepared the next time', async () => {
+  const { database, numbers } = await open()
+  await times(5, (n) => database.transaction((tx) => tx.query(insert, [n]), reruns))
+
+  const lost = database.transaction(
+    (tx) => Promise.allSettled([tx.query('select 1 / 0'), tx.query(insert, [6]), tx.query(insert, [7])]),
+    reruns,
+  )
+  await expect(lost).rejects.toMatchObject({ message: 'division by zero' })
+  await database.transaction((tx) => tx.query(insert, [6]), reruns)
+
+  expect((await database.outside.query(preparedSql)).rows).toEqual([{ statement: insert }])
+  expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6])
+})
+
+test('the error of a statement that was prepared is the same as without', async () => {
+  const { database } = await open()
+  await times(6, (n) => database.transaction((tx) => tx.query(insert, [n]), reruns))
+
+  const again = await database.transaction((tx) => tx.query(insert, [1]), reruns).catch((error: unknown) => error)
+
+  expect(again).toMatchObject({ code: '23505' })
+})
+
+test('a pool of another kind, which takes one statement at a time, prepares too', async () => {
+  const { url, numbers } = await open()
+  const pool = new Pool({ connectionString: url, max: 1 })
+  onTestFinished(() => pool.end())
+  const { database } = await withTable({ url, pool })
+
+  await times(6, (n) => database.transaction((tx) => tx.query(insert, [n]), reruns))
+
+  expect((await database.outside.query(preparedSql)).rows).toEqual([{ statement: insert }])
+  expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6])
+})
