@@ -106,7 +106,7 @@ export interface DiagnosticCatalogue {
   'retry.interrupted': { readonly group: string; readonly reason: string }
   'offset.committing': { readonly group: string; readonly topic: string; readonly partition: number; readonly next: bigint }
 
-  'inbox.tended': { readonly opened: number; readonly dropped: number; readonly pruned: number }
+  'inbox.tended': { readonly opened: number; readonly dropped: number; readonly moved: number; readonly pruned: number }
   'inbox.untended': { readonly reason: string }
 
   'saga.transition': { readonly saga: string; readonly id: string; readonly from: string; readonly to: string }

@@ -30,12 +30,19 @@ const DAYS_AHEAD = 2
 const PRUNED_AT_ONCE = 5_000
 /** One round forgets so many; the next one goes on. */
 const PRUNED_MAX = 100_000
+/** Nobody claims while they move. */
+const MOVED_MAX = 20_000
 
 export class PostgresInboxUpkeep<Tx> implements InboxUpkeep {
   readonly #database: Database<Tx>
+  readonly #movedMax: number
+  /** Days that have more young rows than may move, and the hour in which that was found. */
+  readonly #staying = new Map<string, number>()
 
-  constructor(database: Database<Tx>) {
+  /** @param movedMax rows of one day that may move at once */
+  constructor(database: Database<Tx>, movedMax = MOVED_MAX) {
     this.#database = database
+    this.#movedMax = movedMax
   }
 
   async tend(keepMs: number): Promise<InboxTended | undefined> {
@@ -48,8 +55,26 @@ export class PostgresInboxUpkeep<Tx> implements InboxUpkeep {
     const past = [...known].filter((name) => dayOf(name) < oldest)
     for (const day of wanted)
       await this.#inTurn((queryable) => queryable.query(openSql, [nameOf(day), day * HOURS_A_DAY, (day + 1) * HOURS_A_DAY]))
-    for (const name of past) await this.#inTurn((queryable) => queryable.query(closeSql, [name]))
-    return { opened: wanted.length, dropped: past.length, pruned: await this.#prune(keepMs) }
+    const closed = await this.#closeAll(past, Number(days['hour']), keepMs)
+    return { opened: wanted.length, ...closed, pruned: await this.#prune(keepMs) }
+  }
+
+  /** A day is looked through to its end: one that has to stay is not asked again before the next hour. */
+  async #closeAll(past: readonly string[], hour: number, keepMs: number): Promise<{ readonly dropped: number; readonly moved: number }> {
+    let dropped = 0
+    let moved = 0
+    for (const name of past.filter((each) => this.#staying.get(each) !== hour)) {
+      const closed = await this.#inTurn(async (queryable) => (await queryable.query(closeSql, [name, keepMs, this.#movedMax])).rows[0])
+      if (closed === undefined) break
+      if (closed['moved'] === null) {
+        this.#staying.set(name, hour)
+        continue
+      }
+      this.#staying.delete(name)
+      dropped++
+      moved += Number(closed['moved'])
+    }
+    return { dropped, moved }
   }
 
   async #prune(keepMs: number): Promise<number> {
@@ -88,6 +113,7 @@ const turnSql = `
 
 const daysSql = `
   select floor(extract(epoch from trunkline.now()) / 86400)::int as today,
+         floor(extract(epoch from trunkline.now()) / 3600)::int as hour,
          floor((extract(epoch from trunkline.now()) - $1::float8 / 1000) / 86400)::int as oldest,
          (select coalesce(array_agg(relname::text), '{}')
             from pg_inherits join pg_class on pg_class.oid = inhrelid
@@ -96,7 +122,7 @@ const daysSql = `
 // The role of a service may not make tables; the owner's functions do. Not every library can read a void.
 const openSql = 'select trunkline.open_inbox($1, $2, $3) is null as opened'
 
-const closeSql = 'select trunkline.close_inbox($1) is null as closed'
+const closeSql = `select trunkline.close_inbox($1, $2::float8 * interval '1 millisecond', $3) as moved`
 
 const pruneSql = `
   delete from trunkline.inbox_rest

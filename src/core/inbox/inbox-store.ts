@@ -18,8 +18,9 @@ export interface InboxStore<Tx> {
 /** What keeps the inbox from growing without end. */
 export interface InboxUpkeep {
   /**
-   * Makes room for the hours around now, and forgets what is older than `keepMs`: hours by the messages' own time,
-   * what has no such time, or one far from now, by when it was handled.
+   * Makes room for the hours around now, and forgets what was handled longer ago than `keepMs`: at once, a day of the
+   * messages' own time, where that is past too, and row by row what has no such time, one far from now, or was handled
+   * long after it.
    *
    * @returns what was done; `undefined` when another process is at it
    * @throws TransientError the database is unreachable, or somebody is in the way; what was done before stays
@@ -30,6 +31,8 @@ export interface InboxUpkeep {
 export interface InboxTended {
   readonly opened: number
   readonly dropped: number
+  /** Rows of dropped days that were handled so late that they are remembered one by one. */
+  readonly moved: number
   /** Rows that were forgotten one by one. */
   readonly pruned: number
 }

@@ -72,6 +72,42 @@ test('what is older than it is kept for is dropped by the day, and what is young
   expect(await later.isNew(old)).toBe(true)
 })
 
+test('a message that was handled long after its id was made is remembered as long as any other', async () => {
+  const { at, now } = await inboxes()
+  await now.upkeep.tend(KEEP_MS)
+  const [soon, late] = [claimAt(Date.now()), claimAt(Date.now())]
+  await now.isNew(soon)
+  await (await at('13 days')).isNew(late)
+
+  const tended = await (await at('16 days')).upkeep.tend(KEEP_MS)
+  const sentAgain = await (await at('26 days')).isNew(late)
+  await (await at('28 days')).upkeep.tend(KEEP_MS)
+
+  expect(tended).toMatchObject({ dropped: 3, moved: 1 })
+  expect(sentAgain).toBe(false)
+  expect(await now.isNew(soon)).toBe(true)
+  expect(await now.isNew(late)).toBe(true)
+})
+
+test('a day stays whole while more of it was handled late than may move at once', async () => {
+  const { at, now } = await inboxes()
+  await now.upkeep.tend(KEEP_MS)
+  const late = Array.from({ length: 4 }, () => claimAt(Date.now()))
+  const handling = await at('13 days')
+  for (const claim of late) await handling.isNew(claim)
+  const tend = async (shift: string) => {
+    const { database, partitionOf } = await at(shift)
+    const tended = await new PostgresInboxUpkeep(database, 3).tend(KEEP_MS)
+    return { dropped: tended?.dropped, place: late[0] && (await partitionOf(late[0])) }
+  }
+
+  const early = await tend('16 days')
+  const end = await tend('28 days')
+
+  expect(early).toMatchObject({ dropped: 2, place: expect.stringMatching(/^inbox_\d{8}$/) })
+  expect(end).toMatchObject({ place: undefined })
+})
+
 test('what was claimed before its day was opened moves there, and is still known', async () => {
   const { now } = await inboxes()
   const claim = claimAt(Date.now())

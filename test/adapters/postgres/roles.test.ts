@@ -136,7 +136,7 @@ test.each([
   ['runtime', 'create table trunkline.mine (id int)'],
   ['runtime', 'drop table trunkline.inbox'],
   ['runtime', "select trunkline.tend_outbox_archive('0 days')"],
-  ['relay', "select trunkline.close_inbox('inbox_20260101')"],
+  ['relay', "select trunkline.close_inbox('inbox_20260101', interval '1 day', 1)"],
   ['relay', 'select from trunkline.inbox'],
   ['relay', 'select from trunkline.parked_message'],
   ['relay', 'update trunkline.consumer_position set next_offset = 0'],
