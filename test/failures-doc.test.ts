@@ -3,6 +3,7 @@ import { runInThisContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { subscriptionOptions } from '../src/core/consume/registry.ts'
 import { failureCommand } from '../src/faces/cli/failure.ts'
+import { groupCommand } from '../src/faces/cli/group.ts'
 import { parseOptions } from '../src/foundation/options.ts'
 
 const page = readFileSync(new URL('../docs/failures.md', import.meta.url), 'utf8')
@@ -18,10 +19,11 @@ test('the policy of the page is one', () => {
 test('every command of the page exists, with its flags', () => {
   const lines = snippets('sh')
     .flatMap((text) => text.split('\n'))
-    .filter((line) => line.startsWith('trunkline failure '))
+    .filter((line) => line.startsWith('trunkline '))
+  const nouns = [failureCommand(), groupCommand()]
   const unknown = lines.flatMap((line) => {
-    const [, , verb = '', ...words] = line.replace(/\s+#.*$/, '').split(' ')
-    const command = failureCommand().commands.find((each) => each.name() === verb)
+    const [, noun = '', verb = '', ...words] = line.replace(/\s+#.*$/, '').split(' ')
+    const command = nouns.find((each) => each.name() === noun)?.commands.find((each) => each.name() === verb)
     const flags = new Set(command?.options.map(({ long }) => long))
     return command === undefined ? [verb] : words.filter((word) => word.startsWith('--') && !flags.has(word))
   })

@@ -176,6 +176,7 @@ create table trunkline.parked_key (
   lease_token uuid,
   lease_until timestamp with time zone not null default '-infinity'::timestamp with time zone,
   lease_alone boolean not null default false,
+  lease_by uuid,
   constraint parked_key_pkey PRIMARY KEY (consumer_group, topic, key_hash)
 );
 
@@ -222,6 +223,7 @@ create table trunkline.process (
   paused text[] not null,
   started_at timestamp with time zone not null default trunkline.now(),
   expires_at timestamp with time zone not null,
+  handles jsonb not null default '{}'::jsonb,
   constraint process_pkey PRIMARY KEY (id)
 ) with (fillfactor=50);
 
@@ -320,15 +322,32 @@ CREATE INDEX saga_participant_by_age ON trunkline.saga_participant USING brin (a
 
 CREATE INDEX saga_timer_by_due ON trunkline.saga_timer USING btree (saga, definition_version, due_at);
 
-CREATE OR REPLACE FUNCTION trunkline.close_inbox(name text)
- RETURNS void
+CREATE OR REPLACE FUNCTION trunkline.close_inbox(name text, keep interval, moved_max integer)
+ RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+declare
+  groups text[];
+  slots  integer[];
+  ids    uuid[];
+  times  timestamptz[];
 begin
   if name !~ '^inbox_[0-9]{8}$' then raise exception 'not a partition of the inbox: %', name; end if;
-  execute format('drop table if exists trunkline.%I', name);
+  if to_regclass('trunkline.' || name) is null then return 0; end if;
+  -- It may take a while to look through a day: only who claims in this very day waits for it.
+  execute format('lock table trunkline.%I in share row exclusive mode', name);
+  execute format(
+    'select coalesce(array_agg(consumer_group), ''{}''), coalesce(array_agg(slot), ''{}''),
+            coalesce(array_agg(id), ''{}''), coalesce(array_agg(handled_at), ''{}'')
+       from (select * from trunkline.%I where handled_at > trunkline.now() - $1 limit $2) as young', name)
+    into groups, slots, ids, times using keep, moved_max + 1;
+  if cardinality(ids) > moved_max then return null; end if;
+  execute format('alter table trunkline.inbox detach partition trunkline.%I', name);
+  insert into trunkline.inbox_rest (consumer_group, slot, id, handled_at) select * from unnest(groups, slots, ids, times);
+  execute format('drop table trunkline.%I', name);
+  return cardinality(ids);
 end $function$;
 
 CREATE OR REPLACE FUNCTION trunkline.now()

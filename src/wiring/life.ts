@@ -173,10 +173,18 @@ export class Life<Tx extends object> {
 
   async #startHeartbeat(): Promise<void> {
     const { database, clock, diagnostics, subscriptions } = this.#parts
-    const groups = subscriptions.groups().map(({ group }) => group)
+    const plans = subscriptions.groups()
+    const groups = plans.map(({ group }) => group)
     if (groups.length === 0) return
     const parts = { processes: new PostgresProcessStore(database), pause: this.#pause, clock, diagnostics }
-    const row = { id: this.#processId, service: this.#options.service, host: hostname(), pid: process.pid, groups }
+    const row = {
+      id: this.#processId,
+      service: this.#options.service,
+      host: hostname(),
+      pid: process.pid,
+      groups,
+      handles: namesByGroup(plans),
+    }
     this.#heartbeat = new Heartbeat(parts, row, this.#options.heartbeat)
     await this.#heartbeat.start()
   }
@@ -272,6 +280,12 @@ export class Life<Tx extends object> {
     const running = this.#started && !this.#stopping.signal.aborted
     return { live: !this.#failed, ready: running && Object.values(parts).every((part) => part.ready), parts }
   }
+}
+
+function namesByGroup(
+  plans: readonly { readonly group: string; readonly subscriptions: ReadonlyMap<string, unknown> }[],
+): Readonly<Record<string, readonly string[]>> {
+  return Object.fromEntries(plans.map(({ group, subscriptions }) => [group, [...subscriptions.keys()]]))
 }
 
 function maxConnectionsOf({ database }: ParsedOptions): number {

@@ -26,6 +26,8 @@ function nameOf(message: ParkedMessage): FailureReference {
   return { group: 'g', id: message.inboxId }
 }
 
+const terms = { limit: 1, leaseMs: 60_000, by: '00000000-0000-4000-8000-000000000001', tokens: [] }
+
 /** The promises of {@link FailureStore}. */
 export function failureStoreConformance<Tx>(name: string, open: () => Promise<FailureStoreSubject<Tx>>): void {
   async function given(...messages: ParkedMessage[]) {
@@ -36,7 +38,7 @@ export function failureStoreConformance<Tx>(name: string, open: () => Promise<Fa
       database.transaction((tx) => failures[verb](tx, nameOf(message)))
     const queue = async (): Promise<readonly string[]> => {
       const ids: string[] = []
-      for (const key of await retries.lease(capable, 10, 60_000)) {
+      for (const key of await retries.lease(capable, { ...terms, limit: 10 })) {
         const waiting = await retries.peek(key, { messages: 10, bytes: 1_000_000 })
         ids.push(...waiting.map(({ inboxId }) => inboxId))
         await retries.giveBack(key, 0)
@@ -44,7 +46,7 @@ export function failureStoreConformance<Tx>(name: string, open: () => Promise<Fa
       return ids
     }
     const apply = async (message: ParkedMessage): Promise<void> => {
-      const [key] = await retries.lease(capable, 1, 60_000)
+      const [key] = await retries.lease(capable, { ...terms, limit: 1 })
       const [head] = key === undefined ? [] : await retries.peek(key, { messages: 1, bytes: 0 })
       if (key === undefined || head?.inboxId !== message.inboxId) throw new Error('It is not the first of a key that is due.')
       await database.transaction((tx) => retries.take(tx, key, [head]))
@@ -148,7 +150,7 @@ export function failureStoreConformance<Tx>(name: string, open: () => Promise<Fa
   test(`${name}: waits for a worker that is running the key, and then finds its message gone`, async () => {
     const message = parkedMessage('a')
     const { database, retries, failures } = await given(message)
-    const [key] = await retries.lease(capable, 1, 60_000)
+    const [key] = await retries.lease(capable, { ...terms, limit: 1 })
     const head = await retries.peek(key as LeasedKey, { messages: 1, bytes: 0 })
     let acting: Promise<FailureState | undefined> | undefined
 

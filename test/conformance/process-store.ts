@@ -17,6 +17,7 @@ const row = (id: string, groups: readonly string[] = ['orders']): ProcessRow => 
   pid: 1,
   groups,
   paused: [],
+  handles: {},
 })
 const first = '00000000-0000-4000-8000-000000000001'
 const second = '00000000-0000-4000-8000-000000000002'

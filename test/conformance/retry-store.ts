@@ -11,6 +11,8 @@ export interface RetryStoreSubject<Tx> {
   readonly retries: RetryStore<Tx>
   /** Ends every lease, as time does. */
   readonly endLeases: () => Promise<void>
+  /** Makes a process known as alive. */
+  readonly alive: (process: string) => Promise<void>
   /** How many entries the history of a message has. */
   readonly historyOf: (message: ParkedMessage) => Promise<number>
 }
@@ -18,6 +20,8 @@ export interface RetryStoreSubject<Tx> {
 const capable = { group: 'g', names: ['test.Counted'], schemas: ['aa'] }
 const reason = reasonFor('BAD', 'bad', 'test.Counted')
 const one = { messages: 1, bytes: 0 }
+const here = '00000000-0000-4000-8000-000000000001'
+const elsewhere = '00000000-0000-4000-8000-000000000002'
 
 /** The promises of {@link RetryStore}. */
 export function retryStoreConformance<Tx>(name: string, open: () => Promise<RetryStoreSubject<Tx>>): void {
@@ -26,9 +30,14 @@ export function retryStoreConformance<Tx>(name: string, open: () => Promise<Retr
     const { database, parking, retries } = subject
     const park = (...more: ParkedMessage[]): Promise<void> => database.transaction((tx) => parking.park(tx, more))
     await park(...messages)
-    const lease = async (limit = 10, given = capable): Promise<readonly LeasedKey[]> => await retries.lease(given, limit, 60_000)
-    const leaseOne = async (): Promise<LeasedKey> => {
-      const [key] = await lease()
+    let tokens: readonly string[] = []
+    const lease = async (limit = 10, given = capable, by = here): Promise<readonly LeasedKey[]> => {
+      const keys = await retries.lease(given, { limit, leaseMs: 60_000, by, tokens })
+      tokens = [...tokens, ...keys.map(({ token }) => token)]
+      return keys
+    }
+    const leaseOne = async (by = here): Promise<LeasedKey> => {
+      const [key] = await lease(10, capable, by)
       if (key === undefined) throw new Error('No key is due.')
       return key
     }
@@ -53,7 +62,7 @@ export function retryStoreConformance<Tx>(name: string, open: () => Promise<Retr
   test(`${name}: leases keys that are due, each to one`, async () => {
     const { lease } = await given(parkedMessage('a'), parkedMessage('b'), parkedMessage('c', { delayMs: 60_000 }))
 
-    const [first, second] = await Promise.all([lease(1), lease(1)])
+    const [first, second] = await Promise.all([lease(1), lease(1, capable, elsewhere)])
 
     expect(first).toHaveLength(1)
     expect(second).toHaveLength(1)
@@ -90,7 +99,7 @@ export function retryStoreConformance<Tx>(name: string, open: () => Promise<Retr
     const [head] = await retries.peek(former, one)
     await endLeases()
 
-    const [key] = await lease()
+    const [key] = await lease(1, capable, elsewhere)
 
     expect(key).toMatchObject({ leftBehind: true })
     expect(former.leftBehind).toBe(false)
@@ -103,6 +112,45 @@ export function retryStoreConformance<Tx>(name: string, open: () => Promise<Retr
     expect(await lease()).toEqual([])
   })
 
+  test(`${name}: a lease that ran out stays with its process as long as that lives`, async () => {
+    const { lease, leaseOne, endLeases, alive } = await given(parkedMessage('a'))
+    await leaseOne()
+    await alive(here)
+    await endLeases()
+
+    expect(await lease(1, capable, elsewhere)).toEqual([])
+  })
+
+  test(`${name}: a process that never heard of its lease has it anew at once, and nobody is suspected`, async () => {
+    const { retries, alive } = await given(parkedMessage('a'))
+    const terms = { limit: 1, leaseMs: 60_000, by: here, tokens: [] }
+    await alive(here)
+    await retries.lease(capable, terms)
+
+    const [key] = await retries.lease(capable, terms)
+
+    expect(key).toMatchObject({ leftBehind: false, diedAlone: false })
+    expect(await retries.lease(capable, { ...terms, tokens: key === undefined ? [] : [key.token] })).toEqual([])
+  })
+
+  test(`${name}: what was noted of a process that died alone stays until somebody clears it`, async () => {
+    const { retries, leaseOne, endLeases } = await given(parkedMessage('a'))
+    await retries.runAlone(await leaseOne())
+    await endLeases()
+    const second = await leaseOne()
+    await retries.giveBack(second, 0, 'keep')
+    const third = await leaseOne()
+    await retries.giveBack(third, 0)
+
+    const fourth = await leaseOne()
+
+    expect([second, third, fourth].map(({ leftBehind, diedAlone }) => [leftBehind, diedAlone])).toEqual([
+      [true, true],
+      [true, true],
+      [false, false],
+    ])
+  })
+
   test(`${name}: knows of a key that was left behind whether it ran alone, and not of one that was given back`, async () => {
     const { retries, lease, leaseOne, endLeases } = await given(parkedMessage('a'))
     const first = await leaseOne()
@@ -110,7 +158,7 @@ export function retryStoreConformance<Tx>(name: string, open: () => Promise<Retr
     await retries.giveBack(first, 0)
     const second = await leaseOne()
     await endLeases()
-    const third = await leaseOne()
+    const third = await leaseOne(elsewhere)
     await retries.runAlone(third)
     await endLeases()
 

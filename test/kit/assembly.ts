@@ -46,6 +46,9 @@ export interface Replacements {
 export class Assembly {
   readonly diagnostics: BackboneDiagnostics = new Diagnostics<DiagnosticCatalogue>()
   readonly options: ParsedOptions
+  /** As it would be called by a heartbeat; it has none. */
+  readonly processId = newToken()
+  readonly solitude = new Solitude()
   readonly log: LogParts
   readonly database: DatabaseParts<Transaction>
   readonly #shared: SharedParts
@@ -132,9 +135,9 @@ export class Assembly {
       share: new ConnectionShare(4),
       middlewares: [],
       pause: new Pause(),
-      solitude: new Solitude(),
+      solitude: this.solitude,
       processes: new PostgresProcessStore(database),
-      processId: newToken(),
+      processId: this.processId,
     }
     const retryParts = { ...parts, retries: this.#replacements.retries?.(retries, database) ?? retries }
     const { workers, idleDelay: idleDelayMs, lease: leaseMs, discardedFor: discardedForMs } = this.options.parking

@@ -8,8 +8,8 @@ export class PostgresProcessStore implements ProcessStore {
     this.#outside = outside
   }
 
-  async beat({ id, service, host, pid, groups, paused }: ProcessRow, leaseMs: number): Promise<readonly string[]> {
-    const { rows } = await this.#outside.query(beatSql, [id, service, host, pid, groups, paused, leaseMs])
+  async beat({ id, service, host, pid, groups, paused, handles }: ProcessRow, leaseMs: number): Promise<readonly string[]> {
+    const { rows } = await this.#outside.query(beatSql, [id, service, host, pid, groups, paused, leaseMs, JSON.stringify(handles)])
     return rows[0]?.['wanted'] ?? []
   }
 
@@ -29,8 +29,8 @@ export class PostgresProcessStore implements ProcessStore {
 // A row that was pruned, because the machine slept for long, comes back.
 const beatSql = `
   with beat as (
-    insert into trunkline.process (id, service, host, pid, groups, paused, expires_at)
-    values ($1, $2, $3, $4, $5::text[], $6::text[], trunkline.now() + $7::int * interval '1 millisecond')
+    insert into trunkline.process (id, service, host, pid, groups, paused, expires_at, handles)
+    values ($1, $2, $3, $4, $5::text[], $6::text[], trunkline.now() + $7::int * interval '1 millisecond', $8::jsonb)
     on conflict (id) do update set paused = excluded.paused, expires_at = excluded.expires_at
   )
   select coalesce(array_agg(consumer_group), '{}') as wanted from trunkline.group_pause where consumer_group = any ($5::text[])`

@@ -1,5 +1,5 @@
 import { unpackHeaders } from '../../core/broker/header-bytes.ts'
-import type { Capabilities, FailedAttempt, LeasedKey, QueuedMessage, RetryStore } from '../../core/consume/retry-store.ts'
+import type { Capabilities, FailedAttempt, LeasedKey, LeaseTerms, QueuedMessage, RetryStore } from '../../core/consume/retry-store.ts'
 import type { Database } from '../../core/database/database.ts'
 import { fingerprintOf } from '../../core/failures/reason.ts'
 import { newToken } from '../../foundation/ids.ts'
@@ -12,9 +12,9 @@ export class PostgresRetryStore<Tx> implements RetryStore<Tx> {
     this.#database = database
   }
 
-  async lease({ group, names, schemas }: Capabilities, limit: number, leaseMs: number): Promise<readonly LeasedKey[]> {
+  async lease({ group, names, schemas }: Capabilities, { limit, leaseMs, by, tokens }: LeaseTerms): Promise<readonly LeasedKey[]> {
     const token = newToken()
-    const { rows } = await this.#database.outside.query(leaseSql, [group, names, schemas, limit, token, leaseMs])
+    const { rows } = await this.#database.outside.query(leaseSql, [group, names, schemas, limit, token, leaseMs, by, tokens])
     return rows.map((row) => ({
       group,
       topic: String(row['topic']),
@@ -75,14 +75,14 @@ export class PostgresRetryStore<Tx> implements RetryStore<Tx> {
       cause === null ? null : fingerprintOf(cause),
       JSON.stringify(entry),
     ])
-    const returning = queryable.query(giveBackSql, [...nameOf(key), key.token, fate.delayMs])
+    const returning = queryable.query(giveBackSql, [...nameOf(key), key.token, fate.delayMs, false])
     await Promise.allSettled([locking, failing, returning])
     const [locked, failed] = [await locking, await failing, await returning]
     return locked.rowCount === 1 && failed.rowCount === 1
   }
 
-  async giveBack(key: LeasedKey, delayMs: number): Promise<void> {
-    await this.#database.outside.query(giveBackSql, [...nameOf(key), key.token, delayMs])
+  async giveBack(key: LeasedKey, delayMs: number, note: 'keep' | 'clear' = 'clear'): Promise<void> {
+    await this.#database.outside.query(giveBackSql, [...nameOf(key), key.token, delayMs, note === 'keep'])
   }
 
   async runAlone(key: LeasedKey): Promise<boolean> {
@@ -141,9 +141,13 @@ function toQueued(row: Readonly<Record<string, unknown>>): QueuedMessage {
 
 // No key update: "for update" would pass over every key that is being appended to. Keys with an empty queue are taken
 // too: somebody died between the last message and the key's end. What this process cannot run is left to others.
+// What was noted of a process that died alone stays until it is charged, or the key is given back.
 const leaseSql = `
   with due as materialized (
-    select k.consumer_group, k.topic, k.key_hash, k.lease_token is not null or head.reason_code = 'PROCESS_ENDED' as left_behind, k.lease_token is not null and k.lease_alone as died_alone
+    select k.consumer_group, k.topic, k.key_hash,
+           head.reason_code is not distinct from 'PROCESS_ENDED' or k.lease_alone
+             or k.lease_token is not null and k.lease_by is distinct from $7::uuid as left_behind,
+           k.lease_alone as died_alone
       from trunkline.parked_key k
       left join lateral (
         select m.state, m.name, m.schema, m.reason_code
@@ -154,7 +158,10 @@ const leaseSql = `
       ) head on true
      where k.consumer_group = $1
        and k.due <= (select trunkline.now())
-       and k.lease_until <= (select trunkline.now())
+       and (k.lease_token is null
+            or (k.lease_by = $7::uuid and k.lease_token <> all ($8::uuid[]))
+            or (k.lease_until <= (select trunkline.now())
+                and not exists (select from trunkline.process p where p.id = k.lease_by and p.expires_at > (select trunkline.now()))))
        and (head.state is null
             or (head.state = 'waiting'
                 and (head.name is null or head.name = any ($2::text[]))
@@ -164,7 +171,7 @@ const leaseSql = `
        for no key update of k skip locked
   )
   update trunkline.parked_key k
-     set lease_token = $5, lease_alone = false, lease_until = trunkline.now() + $6::float8 * interval '1 millisecond'
+     set lease_token = $5, lease_by = $7, lease_until = trunkline.now() + $6::float8 * interval '1 millisecond'
     from due
    where k.consumer_group = due.consumer_group and k.topic = due.topic and k.key_hash = due.key_hash
   returning k.topic, k.key_hash, k.key, due.left_behind, due.died_alone`
@@ -233,7 +240,7 @@ const failSql = `
 // A dead message at the head holds the key: nothing is due until a person acts.
 const giveBackSql = `
   update trunkline.parked_key k
-     set lease_token = null, lease_alone = false, lease_until = '-infinity',
+     set lease_token = null, lease_by = null, lease_until = '-infinity', lease_alone = lease_alone and $6::boolean,
          due = case when (select state from trunkline.parked_message m
                            where m.consumer_group = $1 and m.key_topic = $2 and m.key_hash = $3
                            order by seq limit 1) = 'dead'

@@ -117,6 +117,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   async onAssigned(partition: TopicPartition, range: PartitionRange): Promise<bigint> {
     const { group, start } = this.#options
     const place = { group, topic: partition.topic, partition: partition.partition }
+    await this.#letGo.end(place)
     const position = await takePartition(this.#parts, place, range, { ...start, told: this.#toldGaps })
     this.#suspicions.set(nameOf(partition), await this.#judge(place, position))
     this.#held.set(nameOf(partition), {

@@ -1,4 +1,4 @@
-import { ConflictError } from '../../foundation/errors.ts'
+import { ConflictError, TransientError } from '../../foundation/errors.ts'
 import { runHandler } from './pipeline.ts'
 import type { RetryKeySettings, RetryParts } from './retry-parts.ts'
 import type { LeasedKey, QueuedMessage } from './retry-store.ts'
@@ -33,6 +33,7 @@ export async function drainKey<Tx extends object>(
     taken = await retries.takeAll(tx, key, messages)
     if (!taken) throw new ConflictError('QUEUE_CHANGED', 'The queue has other messages than were read; nothing was run.')
     for (const [index, { message, subscription }] of routed.entries()) {
+      if (signal.aborted) throw new TransientError('STOPPED', 'The retry service was stopped; what had run is rolled back and runs again.')
       const part = database.part?.(tx)
       const own = part?.tx ?? tx
       publisher.enter(tx, own, { id: message.id, correlationId: message.correlationId })

@@ -12,8 +12,7 @@ const STOP_MS = 1_000
  */
 export class LetGo<Tx> {
   readonly #parts: CrashLoopParts<Tx>
-  readonly #stopping = new AbortController()
-  readonly #running = new Set<Promise<void>>()
+  readonly #running = new Map<string, { readonly stopping: AbortController; readonly ended: Promise<void> }>()
 
   constructor(parts: CrashLoopParts<Tx>) {
     this.#parts = parts
@@ -21,25 +20,45 @@ export class LetGo<Tx> {
 
   /** To be called when nothing of the partition runs here any more. */
   of(place: GroupPartition): void {
-    const running = this.#unmark(place).finally(() => this.#running.delete(running))
-    this.#running.add(running)
+    const name = nameOf(place)
+    const before = this.#running.get(name)?.ended
+    const stopping = new AbortController()
+    const ended = Promise.resolve(before)
+      .then(() => this.#unmark(place, stopping.signal))
+      .finally(() => {
+        if (this.#running.get(name)?.ended === ended) this.#running.delete(name)
+      })
+    this.#running.set(name, { stopping, ended })
+  }
+
+  /** To be awaited before the partition is taken again: a late word would take back what is noted from then on. */
+  async end(place: GroupPartition): Promise<void> {
+    const running = this.#running.get(nameOf(place))
+    running?.stopping.abort()
+    await running?.ended
   }
 
   /** Waits for what is under way, but not long: a process that ends has let go of everything. */
   async stop(): Promise<void> {
-    if (await endsWithin(Promise.all(this.#running), STOP_MS)) return
-    this.#stopping.abort()
-    await Promise.all(this.#running)
+    const running = [...this.#running.values()]
+    const ended = Promise.all(running.map((each) => each.ended))
+    if (await endsWithin(ended, STOP_MS)) return
+    for (const { stopping } of running) stopping.abort()
+    await ended
   }
 
-  async #unmark(place: GroupPartition): Promise<void> {
+  async #unmark(place: GroupPartition, signal: AbortSignal): Promise<void> {
     const { positions, processId, clock } = this.#parts
-    while (!this.#stopping.signal.aborted) {
+    while (!signal.aborted) {
       try {
         return await positions.unmark(place, processId)
       } catch {
-        await clock.sleep(AGAIN_MS, this.#stopping.signal)
+        await clock.sleep(AGAIN_MS, signal)
       }
     }
   }
+}
+
+function nameOf({ topic, partition }: GroupPartition): string {
+  return `${topic}/${partition}`
 }

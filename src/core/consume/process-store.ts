@@ -7,6 +7,8 @@ export interface ProcessRow {
   readonly groups: readonly string[]
   /** Of those, the ones that a person paused and of which nothing runs any more. */
   readonly paused: readonly string[]
+  /** The message names that it has handlers for, by group. */
+  readonly handles: Readonly<Record<string, readonly string[]>>
 }
 
 /** Which processes are alive: each says so again and again. One that has no row, or an old one, is dead. */

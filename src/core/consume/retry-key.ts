@@ -21,13 +21,19 @@ const SCHEMA_DELAY_MS = 15_000
 /** Messages of a key that run one by one before its end is sought in one last transaction. */
 const SINGLES_MIN = 10
 
+/** Messages of a key that run before others that are due have their turn: a queue that is appended to may never end. */
+const TURN_MAX = 500
+const HEAD = { messages: 1, bytes: 0 } as const
+
 type RoutedMessage<Tx> = Extract<Routed<Tx>, { kind: 'message' }>
 
 /**
  * Runs the messages of one leased key in their order, each in a transaction of its own, until its queue is empty and the
- * key is unparked, or its first message cannot go on now. Either way the key is given back.
+ * key is unparked, or its first message cannot go on now, or others shall have their turn. Either way the key is given back.
  *
- * @throws TransientError the database is unreachable; nothing was changed and no attempt is spent, and the lease runs out by itself
+ * Of a key whose first message may have ended a process, that one runs, with nothing else beside it.
+ *
+ * @throws TransientError the database or the registry is unreachable; nothing was changed and no attempt is spent
  */
 export async function emptyKey<Tx extends object>(
   parts: RetryParts<Tx>,
@@ -35,29 +41,59 @@ export async function emptyKey<Tx extends object>(
   key: LeasedKey,
   signal: AbortSignal,
 ): Promise<void> {
-  const { retries, clock, pause } = parts
-  let renewAt = clock.monotonic() + settings.leaseMs / 2
+  const { retries, solitude } = parts
   if (key.diedAlone && (await chargeCrash(parts, settings, key))) return
-  let singles = 0
-  // Each message begins something; a queue may be long.
-  while (!signal.aborted && !pause.isPaused(key.group)) {
-    if (clock.monotonic() > renewAt) {
-      if (!(await retries.renew(key, settings.leaseMs))) return
-      renewAt = clock.monotonic() + settings.leaseMs / 2
-    }
-    const hot = singles >= SINGLES_MIN
-    const queue = await retries.peek(key, hot ? DRAIN_MAX : { messages: 1, bytes: 0 })
-    const [head] = queue
-    if (head === undefined) {
-      if (await unpark(parts, key)) return
-      break
-    }
-    // Messages come as fast as they run: without this, a hot key would never be free again.
-    if (hot && (await drainKey(parts, settings, key, queue, signal))) return
-    singles = hot ? 0 : singles + 1
-    if (!(await runHead(parts, settings, key, head, signal))) return
+  if (key.leftBehind) return await solitude.alone(() => runSuspect(parts, settings, key, signal))
+  const turn = { singles: 0, left: TURN_MAX, renewAt: parts.clock.monotonic() + settings.leaseMs / 2 }
+  // One after another among the others, not all at once: who waits to be alone waits for one message, not for the queue.
+  while (turn.left-- > 0 && mayBegin(parts, key, signal)) {
+    const next = await solitude.together(() => runNext(parts, settings, key, turn, signal))
+    if (next === 'ended') return
+    if (next === 'give back') break
   }
   await retries.giveBack(key, 0)
+}
+
+/** Each message begins something; a queue may be long. */
+function mayBegin<Tx extends object>({ pause }: RetryParts<Tx>, { group }: LeasedKey, signal: AbortSignal): boolean {
+  return !signal.aborted && !pause.isPaused(group)
+}
+
+async function runNext<Tx extends object>(
+  parts: RetryParts<Tx>,
+  settings: RetryKeySettings<Tx>,
+  key: LeasedKey,
+  turn: { singles: number; renewAt: number },
+  signal: AbortSignal,
+): Promise<'go on' | 'give back' | 'ended'> {
+  const { retries, clock } = parts
+  if (clock.monotonic() > turn.renewAt) {
+    if (!(await retries.renew(key, settings.leaseMs))) return 'ended'
+    turn.renewAt = clock.monotonic() + settings.leaseMs / 2
+  }
+  const hot = turn.singles >= SINGLES_MIN
+  const queue = await retries.peek(key, hot ? DRAIN_MAX : HEAD)
+  const [head] = queue
+  if (head === undefined) return (await unpark(parts, key)) ? 'ended' : 'give back'
+  // Messages come as fast as they run: without this, a hot key would never be free again.
+  if (hot && (await drainKey(parts, settings, key, queue, signal))) return 'ended'
+  if (!mayBegin(parts, key, signal)) return 'give back'
+  turn.singles = hot ? 0 : turn.singles + 1
+  return (await runHead(parts, settings, key, head, signal)) ? 'go on' : 'ended'
+}
+
+/** The note is durable before the message runs, and by then nothing else runs in this process; what stands behind it is not suspect. */
+async function runSuspect<Tx extends object>(
+  parts: RetryParts<Tx>,
+  settings: RetryKeySettings<Tx>,
+  key: LeasedKey,
+  signal: AbortSignal,
+): Promise<void> {
+  const { retries } = parts
+  if (!mayBegin(parts, key, signal)) return await retries.giveBack(key, 0)
+  if (!(await retries.runAlone(key))) return
+  const [head] = await retries.peek(key, HEAD)
+  if (head === undefined || (await runHead(parts, settings, key, head, signal))) await retries.giveBack(key, 0)
 }
 
 async function unpark<Tx extends object>({ retries, diagnostics }: RetryParts<Tx>, key: LeasedKey): Promise<boolean> {
@@ -84,7 +120,7 @@ const CRASH_DELAY_MS_MIN = 10_000
  * @returns whether it was charged, and the key given back
  */
 async function chargeCrash<Tx extends object>(parts: RetryParts<Tx>, settings: RetryKeySettings<Tx>, key: LeasedKey): Promise<boolean> {
-  const [head] = await parts.retries.peek(key, { messages: 1, bytes: 0 })
+  const [head] = await parts.retries.peek(key, HEAD)
   const routed = head === undefined ? undefined : await route(parts, settings, head)
   if (head === undefined || routed?.kind !== 'message') return false
   const { message, subscription } = routed
@@ -195,7 +231,8 @@ async function setAside<Tx extends object>(
   routed: Exclude<Routed<Tx>, { kind: 'message' | 'schema needed' }>,
 ): Promise<false> {
   if (routed.kind !== 'unreadable') {
-    await parts.retries.giveBack(key, routed.kind === 'unhandled' ? UNABLE_DELAY_MS : SCHEMA_DELAY_MS)
+    const delayMs = routed.kind === 'unhandled' ? UNABLE_DELAY_MS : SCHEMA_DELAY_MS
+    await parts.retries.giveBack(key, delayMs, key.diedAlone ? 'keep' : 'clear')
     return false
   }
   const reason = reasonFor(routed.code, routed.reason, routed.type)

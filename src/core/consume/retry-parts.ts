@@ -18,6 +18,8 @@ export interface RetryParts<Tx extends object> extends PipelineParts<Tx> {
   readonly writerSchemas?: WriterSchemas | undefined
   readonly diagnostics: BackboneDiagnostics
   readonly clock: Clock
+  /** This process, as its heartbeat calls it. */
+  readonly processId: string
   /** How many effect transactions this process may have open. */
   readonly share: ConnectionShare
   /** What a person has paused. */

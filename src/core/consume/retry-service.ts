@@ -4,7 +4,7 @@ import { Loop, type Service } from '../../foundation/service.ts'
 import { WakeUp } from '../outbox/wake-up.ts'
 import { emptyKey } from './retry-key.ts'
 import type { RetryKeySettings, RetryParts } from './retry-parts.ts'
-import type { Capabilities, LeasedKey } from './retry-store.ts'
+import type { Capabilities, LeasedKey, LeaseTerms } from './retry-store.ts'
 
 export interface RetrySettings<Tx> extends RetryKeySettings<Tx> {
   readonly group: string
@@ -23,15 +23,14 @@ const FORGET_EVERY_MS = 60_000
  * Empties the parked keys of one group: what is due runs again, in the order of its key.
  *
  * Any number may run, in any build: a key is run by whoever holds its lock, and keys whose first message this process
- * cannot handle or read are left to others. A crash loses nothing and spends no attempt; the lease of its keys runs out.
+ * cannot handle or read are left to others. A crash loses nothing; the lease of its keys runs out, and one that died
+ * of nothing but this message has spent an attempt of it.
  */
 export class RetryService<Tx extends object> implements Service {
   readonly #parts: RetryParts<Tx>
   readonly #settings: RetrySettings<Tx>
   readonly #capable: Capabilities
-  readonly #running = new Set<Promise<void>>()
-  /** Keys of which a process may have died: each runs alone. */
-  readonly #suspects: LeasedKey[] = []
+  readonly #running = new Map<LeasedKey, Promise<void>>()
   /** Keys that could not be given back while the database was away; whoever finds their leases later would take them for a crash. */
   readonly #unreturned: { readonly key: LeasedKey; readonly pauseMs: number }[] = []
   #forgetAt = 0
@@ -72,23 +71,19 @@ export class RetryService<Tx extends object> implements Service {
 
   async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) await this.#wakeUp.wait(await this.#look(signal), signal)
-    await Promise.allSettled(this.#running)
+    await Promise.allSettled(this.#running.values())
   }
 
   /** Leases what is due and sets workers to it. @returns how long to wait until the next look, if nothing rings before */
   async #look(signal: AbortSignal): Promise<number> {
-    const { retries, pause, solitude, diagnostics } = this.#parts
-    const { group, idleDelayMs, leaseMs, workers } = this.#settings
+    const { retries, pause, diagnostics } = this.#parts
+    const { group, idleDelayMs, workers } = this.#settings
     try {
       await this.#giveBack()
-      const free = pause.isPaused(group) || this.#suspects.length > 0 ? 0 : workers - this.#running.size
-      const keys = free > 0 ? await retries.lease(this.#capable, free, leaseMs) : []
+      const free = pause.isPaused(group) ? 0 : workers - this.#running.size
+      const keys = free > 0 ? await retries.lease(this.#capable, this.#terms(free)) : []
       if (keys.length > 0) diagnostics.emit('retry.leased', { group, keys: keys.length })
-      for (const key of keys) {
-        if (key.leftBehind) this.#suspects.push(key)
-        else this.#work(key, (run) => solitude.together(run), signal)
-      }
-      await this.#runSuspect(signal)
+      for (const key of keys) this.#work(key, signal)
       await this.#forget()
       this.#ready = true
       this.#failures = 0
@@ -99,21 +94,17 @@ export class RetryService<Tx extends object> implements Service {
     }
   }
 
-  async #giveBack(): Promise<void> {
-    for (let [left] = this.#unreturned; left !== undefined; [left] = this.#unreturned) {
-      await this.#parts.retries.giveBack(left.key, left.pauseMs)
-      this.#unreturned.shift()
-    }
+  #terms(limit: number): LeaseTerms {
+    const held = [...this.#running.keys(), ...this.#unreturned.map(({ key }) => key)]
+    return { limit, leaseMs: this.#settings.leaseMs, by: this.#parts.processId, tokens: held.map(({ token }) => token) }
   }
 
-  /** A key that was left behind in the middle of a run may be what ended the process: nothing else runs here beside it. */
-  async #runSuspect(signal: AbortSignal): Promise<void> {
-    const { retries, solitude, pause } = this.#parts
-    const [suspect] = this.#suspects
-    if (suspect === undefined || this.#running.size > 0 || pause.isPaused(this.#settings.group)) return
-    this.#suspects.shift()
-    // The note is durable before it runs, and by then nothing else runs in this process.
-    this.#work(suspect, (run) => solitude.alone(async () => ((await retries.runAlone(suspect)) ? await run() : undefined)), signal)
+  async #giveBack(): Promise<void> {
+    for (let [left] = this.#unreturned; left !== undefined; [left] = this.#unreturned) {
+      // A process died of it and it is not charged yet: that is not forgotten because this one could not do it.
+      await this.#parts.retries.giveBack(left.key, left.pauseMs, left.key.diedAlone ? 'keep' : 'clear')
+      this.#unreturned.shift()
+    }
   }
 
   async #forget(): Promise<void> {
@@ -123,19 +114,19 @@ export class RetryService<Tx extends object> implements Service {
     await retries.forgetDiscarded(this.#settings.group, this.#settings.discardedForMs)
   }
 
-  #work(key: LeasedKey, place: (run: () => Promise<void>) => Promise<void>, signal: AbortSignal): void {
+  #work(key: LeasedKey, signal: AbortSignal): void {
     const { pause } = this.#parts
     const work = pause
-      .count(this.#settings.group, () => place(() => emptyKey(this.#parts, this.#settings, key, signal)))
+      .count(this.#settings.group, () => emptyKey(this.#parts, this.#settings, key, signal))
       .catch((error: unknown) => {
         // Not at once: what cannot be recorded would otherwise run its handler again without a pause.
         this.#unreturned.push({ key, pauseMs: this.#interrupted(error) })
       })
       .finally(() => {
-        this.#running.delete(work)
+        this.#running.delete(key)
         this.#wakeUp.wake()
       })
-    this.#running.add(work)
+    this.#running.set(key, work)
   }
 
   #interrupted(error: unknown): number {

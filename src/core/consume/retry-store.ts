@@ -13,6 +13,16 @@ export interface Capabilities {
   readonly schemas: readonly string[]
 }
 
+/** For whom keys are leased, how many, and for how long. */
+export interface LeaseTerms {
+  readonly limit: number
+  readonly leaseMs: number
+  /** The process, as its heartbeat calls it. */
+  readonly by: string
+  /** Of the leases that it still has. Its others are of an answer that never reached it, and are free. */
+  readonly tokens: readonly string[]
+}
+
 /** A parked key that this process empties, until its lease runs out. */
 export interface LeasedKey extends KeyReference {
   readonly group: string
@@ -51,8 +61,10 @@ export interface RetryStore<Tx> {
   /**
    * Takes keys that are due, that nobody has, and whose first message this process can run; a key whose queue is empty
    * too, for somebody died before it was unparked.
+   *
+   * A lease that ran out is free only when its process is dead as well: a handler may take longer than any lease.
    */
-  lease(capable: Capabilities, limit: number, leaseMs: number): Promise<readonly LeasedKey[]>
+  lease(capable: Capabilities, terms: LeaseTerms): Promise<readonly LeasedKey[]>
 
   /** How long until the next key of the group is due, at least 0; `undefined` when none will be by itself. */
   dueIn(group: string): Promise<number | undefined>
@@ -78,8 +90,12 @@ export interface RetryStore<Tx> {
   /** Records a failed attempt and gives the key back. @returns false when the message was settled elsewhere, or the lease is somebody else's */
   fail(tx: Tx, key: LeasedKey, failed: FailedAttempt): Promise<boolean>
 
-  /** Gives the key back, due after `delayMs`, no attempt spent. A held key waits for a person, however soon it is due. */
-  giveBack(key: LeasedKey, delayMs: number): Promise<void>
+  /**
+   * Gives the key back, due after `delayMs`, no attempt spent. A held key waits for a person, however soon it is due.
+   *
+   * @param note what becomes of what was noted of a process that died: only a charge, or a run, settles it
+   */
+  giveBack(key: LeasedKey, delayMs: number, note?: 'keep' | 'clear'): Promise<void>
 
   /** Notes that nothing else runs beside this key from now on, until it is given back. @returns whether the lease is still ours */
   runAlone(key: LeasedKey): Promise<boolean>

@@ -1,12 +1,8 @@
 import type { Clock } from '../../foundation/clock.ts'
-import { ConflictError } from '../../foundation/errors.ts'
-import type { AuditLog } from './audit.ts'
-import type { FailureReference, FailureState, FailureStore } from './failure-store.ts'
+import { type ActParts, actByHand } from './act-by-hand.ts'
+import type { FailureReference, FailureState } from './failure-store.ts'
 
-export interface RedriveParts<Tx> {
-  readonly database: { transaction<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> }
-  readonly failures: FailureStore<Tx>
-  readonly audit: AuditLog<Tx>
+export interface RedriveParts<Tx> extends ActParts<Tx> {
   readonly clock: Clock
 }
 
@@ -56,7 +52,6 @@ export interface RedriveReport {
 
 const steps = [1, 2, 5, 10, 20, 50, 100] as const
 const LOOK_EVERY_MS = 100
-const CONFLICTS_MAX = 5
 
 /**
  * Puts dead letters back, in the failing group only, each at its old place in its key's queue.
@@ -123,24 +118,10 @@ class Redrive<Tx> {
   }
 
   async #putBack(failure: FailureReference): Promise<boolean> {
-    const { database, failures, audit } = this.#parts
     const { actor, reason } = this.#plan
-    for (let conflicts = 0; ; conflicts++) {
-      try {
-        const before = await database.transaction(async (tx) => {
-          const found = await failures.redrive(tx, failure)
-          if (found === undefined) return undefined
-          const details = { state: found.state, attempts: found.attempts, fingerprint: found.fingerprint }
-          await audit.record(tx, [{ actor, act: 'failure redrive', subject: subjectOf(failure), reason, details }])
-          return found
-        })
-        if (before?.fingerprint != null) this.#causes.add(before.fingerprint)
-        return before !== undefined
-      } catch (error) {
-        // A worker, or another person, has the key just now.
-        if (!(error instanceof ConflictError) || conflicts >= CONFLICTS_MAX) throw error
-      }
-    }
+    const before = await actByHand(this.#parts, failure, { verb: 'redrive', actor, reason })
+    if (before?.fingerprint != null) this.#causes.add(before.fingerprint)
+    return before !== undefined
   }
 
   /** Waits until every message of a step was applied, or has failed. */
@@ -173,9 +154,4 @@ class Redrive<Tx> {
     if (pauseMs > 0) await clock.sleep(pauseMs, this.#signal)
     this.#nextAt = Math.max(this.#nextAt, clock.monotonic()) + 1_000 / this.#plan.rate
   }
-}
-
-/** Under which everything that is done to a message is found in the audit. */
-export function subjectOf({ group, id }: FailureReference): string {
-  return `${group} ${id}`
 }

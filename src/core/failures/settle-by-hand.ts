@@ -1,8 +1,6 @@
 import { TransientError } from '../../foundation/errors.ts'
+import { type ActParts, actByHand } from './act-by-hand.ts'
 import type { FailureReference } from './failure-store.ts'
-import { type RedriveParts, subjectOf } from './redrive.ts'
-
-export type SettleParts<Tx> = Omit<RedriveParts<Tx>, 'clock'>
 
 export interface SettlePlan {
   readonly act: 'discard' | 'restore'
@@ -17,7 +15,7 @@ export interface SettlePlan {
  * @throws TransientError the database is unreachable; what was done stays done, and is in the audit
  */
 export async function settleByHand<Tx>(
-  { database, failures, audit }: SettleParts<Tx>,
+  parts: ActParts<Tx>,
   selection: readonly FailureReference[],
   { act, actor, reason }: SettlePlan,
   signal: AbortSignal,
@@ -26,14 +24,7 @@ export async function settleByHand<Tx>(
   for (const failure of selection) {
     if (signal.aborted)
       throw new TransientError('INTERRUPTED', `Interrupted after ${done} of ${selection.length} messages.`, { signal: 'SIGINT' })
-    const before = await database.transaction(async (tx) => {
-      const found = await failures[act](tx, failure)
-      if (found === undefined) return undefined
-      const details = { state: found.state, attempts: found.attempts, fingerprint: found.fingerprint }
-      await audit.record(tx, [{ actor, act: `failure ${act}`, subject: subjectOf(failure), reason, details }])
-      return found
-    })
-    if (before !== undefined) done++
+    if ((await actByHand(parts, failure, { verb: act, actor, reason })) !== undefined) done++
   }
   return done
 }

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { groupForgetCommand } from './group-forget.ts'
 import { groupLagCommand } from './group-lag.ts'
 import { groupListCommand } from './group-list.ts'
 import { groupPauseCommand, groupResumeCommand } from './group-pause.ts'
@@ -11,4 +12,5 @@ export function groupCommand(): Command {
     .addCommand(groupLagCommand())
     .addCommand(groupPauseCommand())
     .addCommand(groupResumeCommand())
+    .addCommand(groupForgetCommand())
 }

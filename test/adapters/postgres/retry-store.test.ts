@@ -12,6 +12,13 @@ retryStoreConformance('postgres', async () => {
     endLeases: async () => {
       await database.outside.query("update trunkline.parked_key set lease_until = '-infinity'")
     },
+    alive: async (id) => {
+      await database.outside.query(
+        `insert into trunkline.process (id, service, host, pid, groups, paused, expires_at)
+         values ($1, 'g', 'h', 1, '{g}', '{}', trunkline.now() + interval '1 hour')`,
+        [id],
+      )
+    },
     historyOf: async ({ inboxId }) => {
       const { rows } = await database.outside.query(
         'select jsonb_array_length(timeline) as length from trunkline.parked_message where id = $1',

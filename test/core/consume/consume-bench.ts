@@ -4,7 +4,7 @@ import { MemoryLog } from '../../../src/adapters/memory/memory-log.ts'
 import { PostgresParkingStore } from '../../../src/adapters/postgres/parking-store.ts'
 import type { ConsumedRecord } from '../../../src/core/broker/log-consumer.ts'
 import type { HeaderPair } from '../../../src/core/broker/log-producer.ts'
-import { type Backbone, createBackbone } from '../../../src/index.ts'
+import { type Backbone, type BackboneOptions, createBackbone } from '../../../src/index.ts'
 import { Assembly, type Replacements } from '../../kit/assembly.ts'
 import { judge } from '../../kit/checker.ts'
 import { createTestDatabase } from '../../kit/database.ts'
@@ -55,8 +55,8 @@ export class ConsumeBench {
   }
 
   /** The same, put together by hand. */
-  assembly(replacements: Replacements = {}, connectionString = this.url): Assembly {
-    const assembly = new Assembly({ ...this.#options(), database: { connectionString } }, replacements)
+  assembly(replacements: Replacements = {}, connectionString = this.url, parking: BackboneOptions['parking'] = {}): Assembly {
+    const assembly = new Assembly({ ...this.#options(), database: { connectionString }, parking }, replacements)
     onTestFinished(() => assembly.stop())
     return assembly
   }

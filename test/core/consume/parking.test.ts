@@ -5,6 +5,7 @@ import { createBackbone } from '../../../src/index.ts'
 import { attemptsCountedAfter } from '../../kit/broken/attempts-counted-after.ts'
 import { unparkWithoutLock } from '../../kit/broken/unpark-without-lock.ts'
 import { countedOn } from '../../kit/contracts.ts'
+import { retriesWith } from '../../kit/retries-with.ts'
 import { until, Witness } from '../../kit/wait.ts'
 import { applyCounted } from '../../kit/workload.ts'
 import { ConsumeBench } from './consume-bench.ts'
@@ -330,21 +331,8 @@ describe('two processes with parked keys and live batches', () => {
 test('a parked message is not charged while somebody else has the lock of its key, however long', async () => {
   const bench = await ConsumeBench.open()
   const assembly = bench.assembly({
-    retries: (real) => ({
-      lease: (capable, limit, leaseMs) => real.lease(capable, limit, leaseMs),
-      dueIn: (group) => real.dueIn(group),
-      peek: (key, limits) => real.peek(key, limits),
-      take: async () => {
-        throw new ConflictError('DATABASE_CONFLICT', 'Another transaction was first.')
-      },
-      takeAll: (tx, key, messages) => real.takeAll(tx, key, messages),
-      fail: (tx, key, failed) => real.fail(tx, key, failed),
-      giveBack: (key, delayMs) => real.giveBack(key, delayMs),
-      runAlone: (key) => real.runAlone(key),
-      renew: (key, leaseMs) => real.renew(key, leaseMs),
-      forgetDiscarded: (group, olderThanMs) => real.forgetDiscarded(group, olderThanMs),
-      unpark: (key) => real.unpark(key),
-    }),
+    retries: (real) =>
+      retriesWith(real, { take: () => Promise.reject(new ConflictError('DATABASE_CONFLICT', 'Another transaction was first.')) }),
   })
   const witness = new Witness(assembly.diagnostics)
   applyCounted(assembly, { topic: 't', retry: { inline: 0, delays: [] } })
@@ -390,22 +378,13 @@ describe('a seeded bug shows itself', () => {
     const bench = await ConsumeBench.open()
     let appended = 0
     const assembly = bench.assembly({
-      retries: (real) => ({
-        lease: (capable, limit, leaseMs) => real.lease(capable, limit, leaseMs),
-        dueIn: (group) => real.dueIn(group),
-        peek: (key, limits) => real.peek(key, limits),
-        take: (tx, key, messages) => real.take(tx, key, messages),
-        takeAll: (tx, key, messages) => real.takeAll(tx, key, messages),
-        fail: (tx, key, failed) => real.fail(tx, key, failed),
-        giveBack: (key, delayMs) => real.giveBack(key, delayMs),
-        runAlone: (key) => real.runAlone(key),
-        renew: (key, leaseMs) => real.renew(key, leaseMs),
-        forgetDiscarded: (group, olderThanMs) => real.forgetDiscarded(group, olderThanMs),
-        unpark: async (key) => {
-          if (appended++ === 0) await bench.park('a')
-          return await real.unpark(key)
-        },
-      }),
+      retries: (real) =>
+        retriesWith(real, {
+          unpark: async (key) => {
+            if (appended++ === 0) await bench.park('a')
+            return await real.unpark(key)
+          },
+        }),
     })
     const witness = new Witness(assembly.diagnostics)
     applyCounted(assembly, { topic: 't' })

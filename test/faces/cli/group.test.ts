@@ -123,6 +123,45 @@ test('list and lag go without Kafka, and say so', async () => {
   expect(list.data).toMatch(/judge +runs \(2 processes\) +2 +- +0 +0/)
 })
 
+test('forget lets a group pass over a type that no build handles any more, and refuses one that a running process handles', async () => {
+  const bench = await ConsumeBench.open()
+  const old = bench.backbone()
+  old.backbone.subscribe(countedOn('t', 'test.Other'), async () => undefined)
+  await old.backbone.start({ run: ['consume'] })
+  await old.witness.saw('consumer.assigned')
+  await old.backbone.stop()
+  const { backbone, witness } = bench.backbone()
+  backbone.subscribe(Counted, async () => undefined)
+  await backbone.start({ run: ['consume'] })
+  await witness.saw('consumer.assigned')
+  const gone = async (): Promise<void> => {
+    await backbone.transaction((tx) => backbone.publish(tx, [countedOn('t', 'test.Other')({ key: 'a', version: 1 })]))
+  }
+  const relay = bench.backbone()
+  await relay.backbone.start({ run: ['relay'] })
+  await gone()
+  await witness.saw('delivery.parked', ({ reason }) => reason === 'HANDLER_ELSEWHERE')
+
+  const handled = await run(bench, 'forget', 'judge', 'test.Counted', ...consent)
+  const misspelt = await run(bench, 'forget', 'judge', 'test.Othre', ...consent)
+  const forgotten = await run(bench, 'forget', 'judge', 'test.Other', ...consent)
+  await run(bench, 'forget', 'judge', 'test.Other', ...consent)
+  await bench.query('delete from trunkline.parked_message')
+  await until('an unparked key', async () => (await bench.query('select from trunkline.parked_key')).length === 0)
+  await gone()
+  await witness.saw('delivery.skipped')
+
+  expect(handled).toMatchObject({ exitCode: 2, remarks: expect.stringContaining('handled by 1 running processes of group "judge"') })
+  expect(misspelt).toMatchObject({ exitCode: 2, remarks: expect.stringContaining('Did you mean "test.Other"?') })
+  expect(forgotten).toMatchObject({
+    exitCode: undefined,
+    remarks: expect.stringContaining('trunkline failure discard --group judge --type test.Other'),
+  })
+  expect(await bench.query('select act, subject, details from trunkline.audit')).toEqual([
+    { act: 'group forget', subject: 'group judge', details: { name: 'test.Other' } },
+  ])
+})
+
 test.skipIf(inject('brokers').length === 0)('lag is what stands between a group and the end of its topic', async () => {
   const bench = await ConsumeBench.open()
   const topic = `${inject('runPrefix')}lag`
