@@ -73,6 +73,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
       'src/adapters/kafkajs/admin.ts',
       'src/adapters/postgres/audit-log.ts',
       'src/adapters/postgres/failure-store.ts',
+      'src/adapters/postgres/handled-types.ts',
       'src/adapters/postgres/migrate.ts',
       'src/adapters/postgres/migration-plan.ts',
       'src/adapters/postgres/operator-database.ts',
