@@ -16,8 +16,11 @@ export interface TestDatabase {
 /** A test database that is so old belongs to nobody any more: its process died before it could drop it. */
 const STALE_MS = 3_600_000
 
+/** A spare that nobody took for so long is not taken any more: other processes may take it for a stale one soon. */
+const SPARE_MS = STALE_MS / 2
+
 /** The next test's database, made while this one's test runs: copying takes longer than most tests. */
-const spares = new Map<string, Promise<string>>()
+const spares = new Map<string, { readonly name: Promise<string>; readonly until: number }>()
 
 /**
  * Makes a database as a copy of one that is migrated once per server and version of the tables.
@@ -27,11 +30,12 @@ const spares = new Map<string, Promise<string>>()
  */
 export async function createTestDatabase(server: string | undefined): Promise<TestDatabase> {
   const serverUrl = await serverUrlOf(server)
-  const name = await (spares.get(serverUrl) ?? copyTemplate(serverUrl))
-  const spare = copyTemplate(serverUrl)
-  spares.set(serverUrl, spare)
+  const spare = spares.get(serverUrl)
+  const name = await (spare !== undefined && performance.now() < spare.until ? spare.name : copyTemplate(serverUrl))
+  const next = copyTemplate(serverUrl)
+  spares.set(serverUrl, { name: next, until: performance.now() + SPARE_MS })
   // Whoever needs it makes one, and hears why it cannot be made.
-  spare.catch(() => spares.delete(serverUrl))
+  next.catch(() => spares.delete(serverUrl))
   return {
     url: urlOf(serverUrl, name),
     drop: async () => {

@@ -30,13 +30,15 @@ export class Wire {
     socket.on('error', () => undefined)
     const connect = socket.connect.bind(socket)
     const write = socket.write.bind(socket)
-    // Each message of the protocol is one write, and a statement's first one carries its text.
+    const prepared = new Map<string, string>()
     const hearing = (...args: unknown[]): boolean => {
-      const sql = statementIn(args[0])
-      if (sql !== undefined) this.#hold(socket, this.#hooks.onStatement(sql))
+      for (const sql of statementsIn(args[0], prepared)) {
+        this.#hold(socket, this.#hooks.onStatement(sql))
+        if (this.#cut) return false
+        // The driver lets the statement go as a whole, in this turn of the loop.
+        if (sql === 'commit') setImmediate(() => this.#hooks.onCommitSent())
+      }
       if (this.#cut) return false
-      // The driver lets the statement go as a whole, in this turn of the loop.
-      if (sql === 'commit') setImmediate(() => this.#hooks.onCommitSent())
       return Reflect.apply(write, socket, args)
     }
     Object.assign(socket, {
@@ -64,12 +66,39 @@ export class Wire {
 }
 
 const PARSE = 0x50
+const BIND = 0x42
+/** Its kind, and its length without it. */
+const HEAD_BYTES = 5
+/** More than the product prepares on one connection. */
+const PREPARED_MAX = 10_000
 
-/** @see https://www.postgresql.org/docs/current/protocol-message-formats.html, Parse: name and text, each ended by a zero */
-function statementIn(message: unknown): string | undefined {
-  if (!Buffer.isBuffer(message) || message[0] !== PARSE) return undefined
-  const textStart = message.indexOf(0, 5) + 1
-  return message.toString('utf8', textStart, message.indexOf(0, textStart))
+/**
+ * The statements that one write sends: those without a name with their text, those with one when they are run, which is
+ * all that is sent of them from the second time on.
+ *
+ * @param prepared the texts behind the names, of this connection
+ * @see https://www.postgresql.org/docs/current/protocol-message-formats.html, Parse: name and text, Bind: portal and name, each ended by a zero
+ */
+export function statementsIn(written: unknown, prepared: Map<string, string>): readonly string[] {
+  if (!Buffer.isBuffer(written)) return []
+  const statements: string[] = []
+  // What does not begin with a kind of ours (the first message of a connection has none) is of no interest to its end.
+  for (let at = 0; at + HEAD_BYTES <= written.length; at += 1 + Math.max(4, written.readUInt32BE(at + 1))) {
+    if (written[at] === 0) break
+    const [first, second] = textsIn(written, at + HEAD_BYTES)
+    if (first === undefined || second === undefined) continue
+    if (written[at] === PARSE && first === '') statements.push(second)
+    if (written[at] === PARSE && first !== '' && prepared.size < PREPARED_MAX) prepared.set(first, second)
+    const run = written[at] === BIND ? prepared.get(second) : undefined
+    if (run !== undefined) statements.push(run)
+  }
+  return statements
+}
+
+function textsIn(message: Buffer, start: number): readonly string[] {
+  const end = message.indexOf(0, start)
+  const end2 = message.indexOf(0, end + 1)
+  return end < 0 || end2 < 0 ? [] : [message.toString('utf8', start, end), message.toString('utf8', end + 1, end2)]
 }
 
 function connectionCut(): Error {

@@ -66,3 +66,37 @@ test('finds a handler that writes beside its transaction, and fails again under 
   const seed = Number(found.seed)
   await expect(t.explore({ seed }, countsEachOnce)).rejects.toThrow(`under seed ${seed}`)
 })
+
+/** One unit is left, and two customers want it: whoever reads before the other has written takes it too. */
+function selling(interleave: boolean): (backbone: Backbone) => void {
+  return (backbone) =>
+    backbone.subscribe(
+      Counted,
+      async (_, { tx }) => {
+        // The lock keeps other transactions away, not a neighbour in the same one.
+        const { rows } = await tx.query('select seen from counter for update')
+        if (Number(rows[0]?.['seen']) === 0) await tx.query(countSql)
+      },
+      { interleave },
+    )
+}
+
+async function sellsOnce(t: TestBackbone): Promise<void> {
+  await t.publish([Counted({ key: 'a', version: 1 }), Counted({ key: 'b', version: 1 })])
+  await t.quiet()
+  expect(await t.query('select seen from counter')).toEqual([{ seen: 1 }])
+}
+
+test('finds that the last unit is sold twice by handlers that interleave though one reads what another writes', {
+  timeout: 120_000,
+}, async () => {
+  const t = await open({ register: [selling(true)], partitions: 1 })
+
+  await expect(t.explore({ runs: 500 }, sellsOnce)).rejects.toThrow(/failed under seed/)
+})
+
+test('finds nothing in the same handlers one after another, in one batch or in several', { timeout: 120_000 }, async () => {
+  const t = await open({ register: [selling(false)], partitions: 1 })
+
+  await expect(t.explore({ runs: 4 }, sellsOnce)).resolves.toBeUndefined()
+})
