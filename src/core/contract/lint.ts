@@ -18,7 +18,12 @@ export function lint(files: readonly LintedFile[]): readonly Finding[] {
   return files.flatMap((file) => {
     const visitor = new Visitor(file, names)
     visitor.visit(readTree(file.schema), '', '')
-    return [...visitor.findings, ...namespaceOfFolder(file, files), ...namespacesOfTypes(file, files)]
+    return [
+      ...visitor.findings,
+      ...unboundedPatterns(file, file.schema, ''),
+      ...namespaceOfFolder(file, files),
+      ...namespacesOfTypes(file, files),
+    ]
   })
 }
 
@@ -80,6 +85,22 @@ class Visitor {
   #report(pointer: string, rule: string, problem: string, mend: string): void {
     this.findings.push({ file: this.#file.file, pointer, rule, problem: `${problem}.`, mend })
   }
+}
+
+/**
+ * A pattern can take time that grows without bound with the text (`^(a+)+$`), and the text may come from outside: a length
+ * that is looked at first is what keeps one value from holding up the process. Rules stand anywhere in the file.
+ */
+function unboundedPatterns(file: LintedFile, schema: unknown, pointer: string): Finding[] {
+  if (Array.isArray(schema)) return schema.flatMap((each, index) => unboundedPatterns(file, each, `${pointer}/${index}`))
+  if (typeof schema !== 'object' || schema === null) return []
+  const inside = ['type', 'fields', 'items', 'values'].flatMap((name) =>
+    name in schema ? unboundedPatterns(file, Reflect.get(schema, name), `${pointer}/${name}`) : [],
+  )
+  if (!('x-pattern' in schema) || 'x-max-length' in schema) return inside
+  const problem = 'a pattern without "x-max-length": some patterns take for ever on a long text, and nothing else runs meanwhile.'
+  const mend = 'Add "x-max-length"; it is looked at first.'
+  return [{ file: file.file, pointer, rule: 'PATTERN_WITHOUT_LENGTH', problem, mend }, ...inside]
 }
 
 function isFloat(tree: SchemaTree): boolean {

@@ -18,6 +18,7 @@ test('has nothing against schemas that can grow', () => {
       field({ ...channel, default: 'WEB' }, 'channel'),
       field({ type: 'array', items: ['null', 'string'] }, 'notes'),
       field('shop.common.Money', 'total'),
+      field({ type: 'string', 'x-pattern': '^[A-Z]{3}$', 'x-max-length': 3 }, 'currency'),
     ]),
     'common/Money.v1.avsc': {
       type: 'record',
@@ -55,6 +56,13 @@ test.each<[string, object, string, string]>([
     field({ type: 'record', name: 'Money', fields: [field('double', 'value')] }),
     '/fields/1/type/fields/0/type',
     'MONEY_AS_FLOAT',
+  ],
+  ['a pattern for texts of any length', field({ type: 'string', 'x-pattern': '^(a+)+$' }), '/fields/1/type', 'PATTERN_WITHOUT_LENGTH'],
+  [
+    'a pattern in a list that may be null',
+    field(['null', { type: 'array', items: { type: 'string', 'x-pattern': '^a$' } }], 'note', { default: null }),
+    '/fields/1/type/1/items',
+    'PATTERN_WITHOUT_LENGTH',
   ],
 ])('objects to %s', (_what, bad, pointer, rule) => {
   expect(findings({ [v1]: event('OrderPlaced', [bad]) })).toEqual([[v1, pointer, rule]])

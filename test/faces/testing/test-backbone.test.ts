@@ -134,7 +134,9 @@ test('a cascade that never ends is told with what is still to be done', async ()
   const t = await open({ register: [endless] })
   await t.publish(Counted({ key: 'a', version: 1 }))
 
-  await expect(t.quiet({ within: '300ms' })).rejects.toThrow(/not quiet within 300 ms: .*(counted|in the outbox).*a cascade that feeds itself never ends/)
+  await expect(t.quiet({ within: '300ms' })).rejects.toThrow(
+    /not quiet within 300 ms: .*(counted|in the outbox).*a cascade that feeds itself never ends/,
+  )
 })
 
 test('time moves in the process and in SQL at once, on every connection', async () => {
