@@ -33,7 +33,7 @@ test('can be cut before a prepared statement leaves for the second time', async 
   const ask = () => client.query({ name: 'one', text: 'select 1 + $1::int', values: [1] })
   await ask()
 
-  await expect(ask()).rejects.toThrow()
+  await expect(ask()).rejects.toThrow('Connection terminated')
 })
 
 test('finds every statement of one write, and stops at what it does not know', () => {
