@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config'
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
+// Programs and commands that the tests start are TypeScript: most of a short one's life is making it readable, so that is kept.
+process.env['NODE_COMPILE_CACHE'] ??= source('./node_modules/.cache/programs-of-tests')
+
 const house = ['test/architecture.test.ts', 'test/docs.test.ts']
 
 export default defineConfig({
