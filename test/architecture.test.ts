@@ -26,7 +26,7 @@ const house: Readonly<Record<string, { packages: readonly string[]; types?: read
     places: ['src/adapters/wire', 'src/core', 'src/foundation'],
   },
   'src/adapters/http': { packages: ['node:http'], places: ['src/core', 'src/foundation'] },
-  'src/adapters/memory': { packages: [], places: ['src/core', 'src/foundation'] },
+  'src/adapters/memory': { packages: [], places: ['src/adapters/wire', 'src/core', 'src/foundation'] },
   'src/adapters/pino': { packages: ['pino'], places: ['src/core', 'src/foundation'] },
   'src/adapters/registry': { packages: ['zod', 'node:buffer'], places: ['src/core', 'src/foundation'] },
   // Each library's adapter is a door of its own, so that nobody needs the others.

@@ -1,5 +1,4 @@
 import { describe, expect } from 'vitest'
-import { HEADERS_MAX } from '../../src/core/broker/header-bytes.ts'
 import type { ConsumedRecord } from '../../src/core/broker/log-consumer.ts'
 import type { HeaderPair } from '../../src/core/broker/log-producer.ts'
 import { casesOf } from './log-cases.ts'
@@ -180,16 +179,24 @@ export function logRecordsConformance(name: string, open: OpenLog): void {
       expect(read.every(({ offset, value }, index) => offset === BigInt(index) && value?.toString() === String(index))).toBe(true)
     })
 
-    test('shows a record of 20,000 headers as one beyond the limit, and reads its neighbours', async () => {
-      const topic = await makeTopic(log.driver)
-      const headers = Array.from({ length: 20_000 }, (_, index): HeaderPair => [`h${index}`, Buffer.from('x')])
+    for (const [what, headers] of [
+      ['20,000 headers', Array.from({ length: 20_000 }, (_, index): HeaderPair => [`h${index}`, Buffer.from(String(index))])],
+      ['headers of 17 KiB', [['large', Buffer.alloc(17 * 1024, 'x')]] satisfies HeaderPair[]],
+    ] as const) {
+      test(`keeps a record with ${what} whole as one that cannot be read, and reads its neighbours`, async () => {
+        const topic = await makeTopic(log.driver)
 
-      await appended(log.driver.producer, topic, 0, [record('a'), record('b', { headers }), record('c')])
+        await appended(log.driver.producer, topic, 0, [record('a'), record('b', { key: Buffer.from('k'), headers }), record('c')])
 
-      const read = await readBack(topic, 3)
-      expect(read.map(({ value }) => value?.toString())).toEqual(['a', 'b', 'c'])
-      expect(read.map((one) => one.headers.length > HEADERS_MAX)).toEqual([false, true, false])
-    })
+        const [before, flooded, after] = await readBack(topic, 3)
+        expect([before, after]).toMatchObject([
+          { offset: 0n, value: Buffer.from('a') },
+          { offset: 2n, value: Buffer.from('c') },
+        ])
+        expect(flooded).toMatchObject({ offset: 1n, key: null, headers: [], unreadable: { code: 'HEADERS_TOO_LARGE' } })
+        expect(fieldsOf(flooded?.value)).toEqual({ key: 'k', value: 'b', headers })
+      })
+    }
 
     test('carries keys and values that are no text', async () => {
       const topic = await makeTopic(log.driver)
@@ -200,6 +207,33 @@ export function logRecordsConformance(name: string, open: OpenLog): void {
       expect(await readBack(topic, 1)).toMatchObject([{ key: bytes, value: bytes }])
     })
   })
+}
+
+/** Reads a record as Kafka writes it, with nothing of what wrote it. */
+function fieldsOf(raw: Buffer | null | undefined) {
+  const bytes = raw ?? Buffer.alloc(0)
+  let at = 0
+  const varint = (): number => {
+    let [zigzag, scale] = [0, 1]
+    for (let byte = 0x80; byte >= 0x80; scale *= 128) {
+      byte = bytes.readUInt8(at++)
+      zigzag += (byte & 0x7f) * scale
+    }
+    return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
+  }
+  const sized = (): Buffer => {
+    const length = varint()
+    at += length
+    return bytes.subarray(at - length, at)
+  }
+  expect(varint()).toBe(bytes.length - at)
+  at += 1 // attributes
+  varint() // time
+  varint() // offset
+  const [key, value] = [String(sized()), String(sized())]
+  const headers = Array.from({ length: varint() }, (): HeaderPair => [String(sized()), Buffer.from(sized())])
+  expect(at).toBe(bytes.length)
+  return { key, value, headers }
 }
 
 function keyed(key: string, value: string) {

@@ -17,6 +17,7 @@ export class KafkaProxy {
   readonly #port: number
   readonly #planned = new Map<number, number>()
   readonly #lost = new Map<number, number>()
+  readonly #asked = new Map<number, number>()
   #toDamage = 0
   /** Replies to fetches in which a bit of a record was flipped. */
   damagedFetches = 0
@@ -25,7 +26,10 @@ export class KafkaProxy {
     const [host = '127.0.0.1', port = '9092'] = broker.split(':')
     this.#host = host
     this.#port = Number(port)
-    this.#proxy = new FaultProxy({ host, port: this.#port }, () => new KafkaWire((api, reply) => this.#reply(api, reply)))
+    this.#proxy = new FaultProxy({ host, port: this.#port }, () => {
+      const count = (api: number): unknown => this.#asked.set(api, (this.#asked.get(api) ?? 0) + 1)
+      return new KafkaWire(count, (api, reply) => this.#reply(api, reply))
+    })
   }
 
   async start(): Promise<this> {
@@ -46,6 +50,11 @@ export class KafkaProxy {
   /** Replies to this kind of request that were lost as planned. */
   lost(request: RequestName): number {
     return this.#lost.get(requests[request]) ?? 0
+  }
+
+  /** Requests of this kind that were passed on. */
+  asked(request: RequestName): number {
+    return this.#asked.get(requests[request]) ?? 0
   }
 
   /** The broker appends the next batches, and nobody hears of it: the connection is cut instead of the reply. */
@@ -158,19 +167,25 @@ function damageBatch(reply: Buffer): boolean {
 
 /** One connection's frames: a length, then for requests api, version and correlation id, for replies the correlation id. */
 class KafkaWire implements Wire {
+  readonly #onRequest: (api: number) => void
   readonly #onReply: (api: number, reply: Buffer) => Buffer | undefined
   readonly #asked = new Map<number, number>()
   #fromClient = Buffer.alloc(0)
   #fromServer = Buffer.alloc(0)
 
-  constructor(onReply: (api: number, reply: Buffer) => Buffer | undefined) {
+  constructor(onRequest: (api: number) => void, onReply: (api: number, reply: Buffer) => Buffer | undefined) {
+    this.#onRequest = onRequest
     this.#onReply = onReply
   }
 
   toServer(bytes: Buffer): Buffer {
     const { frames, rest } = split(Buffer.concat([this.#fromClient, bytes]))
     this.#fromClient = rest
-    for (const frame of frames) this.#asked.set(frame.readInt32BE(8), frame.readInt16BE(4))
+    for (const frame of frames) {
+      const api = frame.readInt16BE(4)
+      this.#asked.set(frame.readInt32BE(8), api)
+      this.#onRequest(api)
+    }
     return Buffer.concat(frames)
   }
 

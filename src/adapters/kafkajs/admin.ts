@@ -1,12 +1,9 @@
-import { lagOf } from '../../core/broker/lag.ts'
-import type { GroupLag, LogAdmin, TopicState } from '../../core/broker/log-admin.ts'
+import type { LogAdmin, TopicState } from '../../core/broker/log-admin.ts'
 import type { PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { TopicSettings, TopicSpec } from '../../core/broker/topic-plan.ts'
-import { systemClock } from '../../foundation/clock.ts'
-import { isTrunklineError, messageOf, TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
-
+import { type AdminClient, type CommittedOffsets, WireAdmin } from '../wire/wire-admin.ts'
 import { type KafkaAddress, KafkajsClient } from './client.ts'
 import { isAnswer, mapError } from './errors.ts'
 import { changeSettings, committedOf, createTopic, describeTopic, listTopics, raisePartitions } from './topics.ts'
@@ -15,169 +12,86 @@ const EARLIEST = -2
 const LATEST = -1
 /** Also what is not committed yet: the end of the log is where the next record goes. */
 const READ_UNCOMMITTED = 0
-const READY_WITHIN_MS = 30_000
-const READY_POLL_MS = 50
 const CLOSE_MS = 1_000
 
-interface CachedClient {
-  readonly client: KafkajsClient
-  readonly connected: Promise<void>
+/** Asks the cluster over kafkajs's connections. */
+export function kafkajsAdmin(address: KafkaAddress): LogAdmin {
+  return new WireAdmin({
+    client: (attempt) => new KafkajsAdminClient(new KafkajsClient(address, attempt)),
+    isAnswer,
+    mapError: (error) => mapError(error, address.brokers),
+  })
 }
 
-/** Asks the cluster through one cached connection, which is replaced whenever a request over it fails. */
-export class KafkajsAdmin implements LogAdmin {
-  readonly #address: KafkaAddress
-  #client: CachedClient | undefined
-  #clientsMade = 0
-  #closed = false
+class KafkajsAdminClient implements AdminClient {
+  readonly #client: KafkajsClient
 
-  constructor(address: KafkaAddress) {
-    this.#address = address
+  constructor(client: KafkajsClient) {
+    this.#client = client
   }
 
-  async partitionsOf(topic: string): Promise<number | undefined> {
-    try {
-      return await this.#ask(async (client) => (await client.refreshLeaders(topic)).length)
-    } catch (error) {
-      if (isTrunklineError(error, 'TOPIC_MISSING')) return undefined
-      throw error
-    }
+  connect(): Promise<void> {
+    return this.#client.connect()
+  }
+
+  async countOf(topic: string): Promise<number> {
+    return (await this.#client.refreshLeaders(topic)).length
   }
 
   async rangeOf(partition: TopicPartition): Promise<PartitionRange> {
-    return await this.#ask(async (client) => {
-      const [earliest, latest] = await Promise.all([offsetOf(client, partition, EARLIEST), offsetOf(client, partition, LATEST)])
-      return { earliest, latest, topicId: null }
-    })
+    const [earliest, latest] = await Promise.all([this.#offsetOf(partition, EARLIEST), this.#offsetOf(partition, LATEST)])
+    return { earliest, latest, topicId: null }
   }
 
-  async createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]> {
-    const created: string[] = []
-    for (const spec of specs) {
-      if ((await this.partitionsOf(spec.name)) !== undefined) continue
-      if (await this.#ask((client) => createTopic(client, spec))) created.push(spec.name)
-    }
-    await Promise.all(specs.map((spec) => this.#untilReady(spec)))
-    return created
+  createTopic(spec: TopicSpec): Promise<boolean> {
+    return createTopic(this.#client, spec)
   }
 
-  async listTopics(): Promise<readonly string[]> {
-    return await this.#ask(listTopics)
+  listTopics(): Promise<readonly string[]> {
+    return listTopics(this.#client)
   }
 
-  async describeTopic(name: string): Promise<TopicState | undefined> {
-    if ((await this.partitionsOf(name)) === undefined) return undefined
-    return await this.#ask((client) => describeTopic(client, name))
+  async describeTopic(name: string): Promise<TopicState> {
+    await this.countOf(name) // kafkajs would answer for one that is not there, with nothing
+    return await describeTopic(this.#client, name)
   }
 
-  async changeSettings(topic: string, settings: TopicSettings): Promise<void> {
-    await this.#ask((client) => changeSettings(client, topic, settings))
+  changeSettings(topic: string, settings: TopicSettings): Promise<void> {
+    return changeSettings(this.#client, topic, settings)
   }
 
-  async raisePartitions(topic: string, partitions: number): Promise<void> {
-    await this.#ask((client) => raisePartitions(client, topic, partitions))
-    await this.#untilReady({ name: topic, partitions })
+  raisePartitions(topic: string, partitions: number): Promise<void> {
+    return raisePartitions(this.#client, topic, partitions)
   }
 
-  async lagsOf(topic: string): Promise<readonly GroupLag[]> {
-    const partitions = (await this.partitionsOf(topic)) ?? 0
-    const ranges = await Promise.all(Array.from({ length: partitions }, (_, partition) => this.rangeOf({ topic, partition })))
-    const committed = await this.#ask((client) => committedOf(client, topic))
-    return committed.map(({ group, offsets }) => ({ group, lag: lagOf(offsets, ranges) }))
+  committedOf(topic: string): Promise<readonly CommittedOffsets[]> {
+    return committedOf(this.#client, topic)
   }
 
   async brokers(): Promise<readonly number[]> {
-    return await this.#ask(async ({ cluster }) => {
-      await cluster.brokerPool.refreshMetadata([])
-      return Object.keys(cluster.brokerPool.brokers).map(Number)
-    })
+    const { brokerPool } = this.#client.cluster
+    await brokerPool.refreshMetadata([])
+    return Object.keys(brokerPool.brokers).map(Number)
   }
 
-  async close(): Promise<void> {
-    this.#closed = true
-    const client = this.#client?.client
-    this.#client = undefined
-    if (client === undefined) return
-    await endsWithin(client.disconnect(), CLOSE_MS)
-    client.destroy('The admin client was closed.')
+  async end(why: string): Promise<void> {
+    await endsWithin(this.#client.disconnect(), CLOSE_MS)
+    this.destroy(why)
   }
 
-  async #ask<Answer>(question: (client: KafkajsClient) => Promise<Answer>): Promise<Answer> {
-    if (this.#closed) throw closed()
-    this.#client ??= connecting(new KafkajsClient(this.#address, this.#clientsMade++))
-    const asked = this.#client
+  destroy(why: string): void {
+    this.#client.destroy(why)
+  }
+
+  async #offsetOf({ topic, partition }: TopicPartition, timestamp: number): Promise<bigint> {
+    const leader = await this.#client.leaderOf({ topic, partition })
+    const topics = [{ topic, partitions: [{ partition, timestamp }] }]
     try {
-      await asked.connected
-      return await question(asked.client)
+      const { responses } = await leader.listOffsets({ isolationLevel: READ_UNCOMMITTED, topics })
+      return BigInt(responses[0]?.partitions[0]?.offset ?? -1)
     } catch (error) {
-      if (this.#closed) throw closed(error)
-      if (!isAnswer(error)) this.#discard(asked, error)
-      throw mapError(error, this.#address.brokers)
+      this.#client.forgetLeaders(topic)
+      throw error
     }
   }
-
-  #discard(asked: CachedClient, reason: unknown): void {
-    if (this.#client === asked) this.#client = undefined
-    asked.client.destroy(messageOf(reason))
-  }
-
-  /** A leader in the metadata may not know of it yet; one that tells its offsets does. */
-  async #untilReady({ name, partitions }: Pick<TopicSpec, 'name' | 'partitions'>): Promise<void> {
-    const deadline = systemClock.monotonic() + READY_WITHIN_MS
-    for (let partition = 0; partition < partitions; partition++) {
-      while (!(await this.#answers({ topic: name, partition }))) {
-        if (systemClock.monotonic() > deadline) throw notReady({ topic: name, partition })
-        await systemClock.sleep(READY_POLL_MS)
-      }
-    }
-  }
-
-  async #answers(partition: TopicPartition): Promise<boolean> {
-    try {
-      await this.rangeOf(partition)
-      return true
-    } catch (error) {
-      if (isTrunklineError(error, 'BROKER_UNREACHABLE') || isTrunklineError(error, 'STOPPED')) throw error
-      // More partitions are asked for than an older topic has: it stays as it is.
-      if (isTrunklineError(error, 'TOPIC_MISSING')) return (await this.partitionsOf(partition.topic)) !== undefined
-      return false
-    }
-  }
-}
-
-function connecting(client: KafkajsClient): CachedClient {
-  const connected = client.connect()
-  connected.catch(() => undefined) // heard by whoever asks
-  return { client, connected }
-}
-
-function closed(cause?: unknown): TransientError {
-  return new TransientError(
-    'STOPPED',
-    'The admin client was closed; the cluster is not asked any more. Ask before the backbone stops.',
-    {},
-    cause,
-  )
-}
-
-async function offsetOf(client: KafkajsClient, target: TopicPartition, timestamp: number): Promise<bigint> {
-  const leader = await client.leaderOf(target)
-  try {
-    const { responses } = await leader.listOffsets({
-      isolationLevel: READ_UNCOMMITTED,
-      topics: [{ topic: target.topic, partitions: [{ partition: target.partition, timestamp }] }],
-    })
-    return BigInt(responses[0]?.partitions[0]?.offset ?? -1)
-  } catch (error) {
-    client.forgetLeaders(target.topic)
-    throw error
-  }
-}
-
-function notReady({ topic, partition }: TopicPartition): TransientError {
-  return new TransientError(
-    'TOPIC_NOT_READY',
-    `Partition ${topic}/${partition} got no leader within ${READY_WITHIN_MS / 1_000} s. Look at the brokers that are to hold its replicas.`,
-    { topic, partition },
-  )
 }

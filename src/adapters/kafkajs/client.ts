@@ -7,6 +7,7 @@ import { endsWithin } from '../../foundation/service.ts'
 import type { KafkaLogin } from '../wire/kafka-login.ts'
 import { type PartitionBatch, type PartitionReply, PRODUCE_API } from '../wire/produce-body.ts'
 import { partitionMissing, topicMissing } from '../wire/protocol-errors.ts'
+import { BATCH_BYTES_MAX, TOPIC } from '../wire/topic-settings.ts'
 import type { ProduceClient } from '../wire/wire-producer.ts'
 import { isUnknownTopic, mapError } from './errors.ts'
 import { Fetches, type FetchListener, tooOld } from './fetches.ts'
@@ -26,6 +27,13 @@ export interface KafkaAddress {
   readonly sasl?: KafkaLogin | undefined
   /** Gets kafkajs's own warnings, as debug lines: what matters of them we report ourselves. */
   readonly logger?: Logger
+}
+
+export interface ClientSettings {
+  /** How kafkajs itself tries again, where nothing is lost or doubled by it. Default: it does not. */
+  readonly retry?: RetryOptions
+  /** How old kafkajs lets its metadata become, by which its consumer notices new partitions. */
+  readonly metadataAgeMs?: number
 }
 
 const CONNECTION_TIMEOUT_MS = 3_000
@@ -56,9 +64,8 @@ export class KafkajsClient implements ProduceClient<Broker> {
 
   /**
    * @param attempt counts the clients made before; each starts at another address of the list
-   * @param retry how kafkajs itself tries again, where nothing is lost or doubled by it
    */
-  constructor(address: KafkaAddress, attempt = 0, retry: RetryOptions = NO_RETRIES) {
+  constructor(address: KafkaAddress, attempt = 0, { retry = NO_RETRIES, metadataAgeMs = METADATA_AGE_MS }: ClientSettings = {}) {
     this.#address = address
     this.#kafkajs = loadKafkajs()
     this.#logger = this.#kafkajs.createLogger({
@@ -73,7 +80,7 @@ export class KafkajsClient implements ProduceClient<Broker> {
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       enforceRequestTimeout: true,
-      metadataMaxAge: METADATA_AGE_MS,
+      metadataMaxAge: metadataAgeMs,
       allowAutoTopicCreation: false,
       isolationLevel: READ_COMMITTED,
       retry,
@@ -155,6 +162,13 @@ export class KafkajsClient implements ProduceClient<Broker> {
       this.forgetLeaders(target.topic)
       throw mapError(error, this.addresses)
     }
+  }
+
+  async batchBytesMaxOf(leader: Broker, topic: string): Promise<number | undefined> {
+    const resources = [{ type: TOPIC, name: topic, configNames: [BATCH_BYTES_MAX] }]
+    const { resources: told } = await leader.describeConfigs({ resources, includeSynonyms: false })
+    const value = told[0]?.configEntries.find(({ configName }) => configName === BATCH_BYTES_MAX)?.configValue
+    return value === undefined ? undefined : Number(value)
   }
 
   async produce(leader: Broker, batches: readonly PartitionBatch[]): Promise<readonly PartitionReply[]> {

@@ -11,11 +11,15 @@ export interface KafkajsConsumerParts {
   /** Asked for topics and ranges; not closed by the consumer. */
   readonly admin: LogAdmin
   readonly diagnostics?: BackboneDiagnostics | undefined
+  /** How often it looks whether its topics have more partitions. Default 30 s. */
+  readonly countMs?: number | undefined
 }
+
+const COUNT_MS = 30_000
 
 /** Reads topics as a member of a group, through kafkajs, and replaces kafkajs's consumer whenever it gives up. */
 export function kafkajsConsumer(
-  { address, admin, diagnostics }: KafkajsConsumerParts,
+  { address, admin, diagnostics, countMs = COUNT_MS }: KafkajsConsumerParts,
   group: string,
   topics: readonly string[],
 ): LogConsumer {
@@ -27,7 +31,7 @@ export function kafkajsConsumer(
       membership: ({ attempt, ...request }) =>
         new Membership({
           ...request,
-          client: new KafkajsClient(address, attempt, MEMBERSHIP_RETRY),
+          client: new KafkajsClient(address, attempt, { retry: MEMBERSHIP_RETRY, metadataAgeMs: countMs }),
           group,
           rangeOf: (partition) => admin.rangeOf(partition),
           partitionsOf: (topic) => admin.partitionsOf(topic),

@@ -106,6 +106,12 @@ export interface Broker {
   readonly nodeId: number | string
   readonly versions: Readonly<Record<number, { readonly maxVersion: number }>> | null
   readonly connectionPool: ConnectionPool
+  describeConfigs(request: {
+    readonly includeSynonyms: boolean
+    readonly resources: readonly { readonly type: number; readonly name: string; readonly configNames: readonly string[] }[]
+  }): Promise<{
+    readonly resources: readonly { readonly configEntries: readonly { readonly configName: string; readonly configValue: string }[] }[]
+  }>
   listOffsets(request: {
     readonly isolationLevel: number
     readonly topics: readonly {

@@ -7,14 +7,14 @@ import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import { systemClock } from '../../foundation/clock.ts'
 import { messageOf, type TrunklineError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import { LagWatch } from '../wire/lag-watch.ts'
+import { PrefetchBudget } from '../wire/prefetch-budget.ts'
 import type { KafkajsClient } from './client.ts'
 import { mapError } from './errors.ts'
 import type { FetchListener } from './fetches.ts'
-import { LagWatch } from './lag-watch.ts'
 import { MembershipWatch, SESSION_TIMEOUT_MS } from './membership-watch.ts'
 import type { Carrier } from './overrides/filters-per-record.ts'
 import { PartitionBuffer, type PartitionFetcher } from './partition-buffer.ts'
-import { PrefetchBudget } from './prefetch-budget.ts'
 
 export interface MembershipParts {
   readonly client: KafkajsClient
@@ -30,7 +30,6 @@ export interface MembershipParts {
 }
 
 interface OwnedPartition {
-  readonly partition: TopicPartition
   readonly buffer: PartitionBuffer
   readonly reader: PartitionReader
 }
@@ -84,7 +83,7 @@ export class Membership implements PartitionFetcher, FetchListener {
     const { topics, partitionsOf } = parts
     this.#consumer = parts.client.consumer(settings, { topics, partitionsOf, owned: () => this.#assigned }, this)
     this.#lag = new LagWatch({
-      partitions: () => this.#owned.values(),
+      partitions: () => [...this.#owned.values()].map(({ buffer }) => buffer),
       rangeOf: parts.rangeOf,
       onStalled: (error) => this.#ended.reject(error),
     })
@@ -217,7 +216,7 @@ export class Membership implements PartitionFetcher, FetchListener {
       onProgress: (next) => committer.note(partition, next),
       onInterrupted: (error) => diagnostics?.emit('consumer.interrupted', { group, ...partition, reason: messageOf(error) }),
     })
-    this.#owned.set(key, { partition, buffer, reader })
+    this.#owned.set(key, { buffer, reader })
     reader.start(this.#ending.get(key))
   }
 

@@ -3,8 +3,9 @@ import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { PartitionSource } from '../../core/broker/partition-reader.ts'
 import type { Clock } from '../../foundation/clock.ts'
 import { TransientError, type TrunklineError } from '../../foundation/errors.ts'
-import { FetchedRecords } from '../wire/fetched-records.ts'
-import type { PrefetchBudget } from './prefetch-budget.ts'
+import type { WatchedPartition } from '../wire/lag-watch.ts'
+import type { PrefetchBudget } from '../wire/prefetch-budget.ts'
+import { Prefetched } from '../wire/prefetched.ts'
 
 /** What a partition asks of the consumer that fetches for it. */
 export interface PartitionFetcher {
@@ -27,9 +28,6 @@ export interface FetchedBatch {
   readonly records: readonly ConsumedRecord[]
 }
 
-/** Fetching of a partition stops above, and goes on below half of it. */
-const BUFFER_BYTES_MAX = 4 * 1024 * 1024
-
 /**
  * What kafkajs fetched of one partition and the listener has not taken.
  *
@@ -39,55 +37,48 @@ const BUFFER_BYTES_MAX = 4 * 1024 * 1024
  * Each batch must have been fetched from exactly the place that is due. Anything else was asked for before a seek, or
  * kafkajs has moved the position by itself because it was out of the log's range: then the listener decides.
  */
-export class PartitionBuffer implements PartitionSource {
-  readonly #partition: TopicPartition
+export class PartitionBuffer implements PartitionSource, WatchedPartition {
+  readonly partition: TopicPartition
   readonly #fetcher: PartitionFetcher
-  readonly #budget: PrefetchBudget
   readonly #clock: Clock
-  readonly #fetched = new FetchedRecords()
-  #full = false
+  readonly #fetched: Prefetched
   /** Where the next fetch is due; `undefined` while paused. */
   #due: bigint | undefined
-  #lost: TrunklineError | undefined
-  #wake: (() => void) | undefined
   /** When a fetch last told something of this partition, or could first have. */
   #heardAt = 0
 
   constructor(partition: TopicPartition, { fetcher, budget, clock }: PartitionBufferParts) {
-    this.#partition = partition
+    this.partition = partition
     this.#fetcher = fetcher
-    this.#budget = budget
     this.#clock = clock
+    this.#fetched = new Prefetched({ budget, onFull: () => fetcher.pause(partition), onRoom: () => this.#resume() })
   }
 
-  /** How long fetches have told nothing of this partition, although they should. */
   get silentMs(): number {
-    const isWaiting = this.#due !== undefined && !this.#full
+    const isWaiting = this.#due !== undefined && !this.#fetched.isFull
     return isWaiting ? this.#clock.monotonic() - this.#heardAt : 0
   }
 
-  /** Where the next fetch is due; `undefined` while it is not to be fetched. */
   get due(): bigint | undefined {
     return this.#due
   }
 
   range(): Promise<PartitionRange> {
-    return this.#fetcher.range(this.#partition)
+    return this.#fetcher.range(this.partition)
   }
 
   seek(offset: bigint): void {
-    this.#clear()
+    this.#fetched.clear()
     this.#due = offset
-    this.#fetcher.seek(this.#partition, offset)
+    this.#fetcher.seek(this.partition, offset)
     this.#resume()
   }
 
   #resume(): void {
     this.heard()
-    this.#fetcher.resume(this.#partition)
+    this.#fetcher.resume(this.partition)
   }
 
-  /** Nothing is wrong with this partition so far: silence is counted anew. */
   heard(): void {
     this.#heardAt = this.#clock.monotonic()
   }
@@ -100,23 +91,22 @@ export class PartitionBuffer implements PartitionSource {
   /** What was fetched before is handed over, then the reader hears why there is no more. */
   lose(reason: TrunklineError): void {
     if (this.#due === undefined) return
-    this.#lost = reason
     this.#due = undefined
-    this.#fetcher.pause(this.#partition)
-    this.#wake?.()
+    this.#fetcher.pause(this.partition)
+    this.#fetched.lose(reason)
   }
 
   pause(): void {
-    this.#clear()
+    this.#fetched.clear()
     this.#due = undefined
-    this.#fetcher.pause(this.#partition)
+    this.#fetcher.pause(this.partition)
   }
 
   /** @returns whether the batch is in its place and was taken */
   offer(batch: FetchedBatch): boolean {
     if (this.#due === undefined) return false
     if (batch.fetchedOffset !== this.#due) {
-      this.lose(positionLost(this.#partition, this.#due, batch.fetchedOffset))
+      this.lose(positionLost(this.partition, this.#due, batch.fetchedOffset))
       return false
     }
     // A batch is fetched whole, also for an offset in its middle.
@@ -124,17 +114,8 @@ export class PartitionBuffer implements PartitionSource {
     const records = isInside ? batch.records.filter(({ offset }) => offset >= batch.fetchedOffset) : batch.records
     this.#due = batch.lastOffset + 1n
     this.heard()
-    if (records.length > 0) this.#store(records)
+    this.#fetched.add(records)
     return true
-  }
-
-  #store(records: readonly ConsumedRecord[]): void {
-    this.#budget.add(this.#fetched.add(records))
-    if ((this.#fetched.bytes > BUFFER_BYTES_MAX || this.#budget.isSpent) && !this.#full) {
-      this.#full = true
-      this.#fetcher.pause(this.#partition)
-    }
-    this.#wake?.()
   }
 
   /** kafkajs moved over offsets that hold nothing for a listener. */
@@ -144,39 +125,8 @@ export class PartitionBuffer implements PartitionSource {
     this.heard()
   }
 
-  async next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
-    while (this.#fetched.isEmpty) {
-      if (this.#lost !== undefined) throw this.#lost
-      await this.#filled(signal)
-      signal.throwIfAborted()
-    }
-    const { records, bytes } = this.#fetched.take()
-    this.#budget.giveBack(bytes)
-    const hasRoom = this.#fetched.isEmpty || (this.#fetched.bytes < BUFFER_BYTES_MAX / 2 && !this.#budget.isSpent)
-    if (this.#full && hasRoom) {
-      this.#full = false
-      this.#resume()
-    }
-    return records
-  }
-
-  #filled(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        signal.removeEventListener('abort', wake)
-        this.#wake = undefined
-        resolve()
-      }
-      this.#wake = wake
-      signal.addEventListener('abort', wake)
-      if (signal.aborted) wake()
-    })
-  }
-
-  #clear(): void {
-    this.#budget.giveBack(this.#fetched.clear())
-    this.#full = false
-    this.#lost = undefined
+  next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
+    return this.#fetched.take(signal)
   }
 }
 

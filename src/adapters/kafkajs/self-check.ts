@@ -4,7 +4,7 @@ import { ConfigurationError } from '../../foundation/errors.ts'
 const leanedOn: Readonly<Record<string, readonly string[]>> = {
   'kafkajs/src/cluster': ['connect', 'disconnect', 'refreshMetadata', 'findBroker', 'findGroupCoordinatorMetadata'],
   'kafkajs/src/cluster/brokerPool': ['refreshMetadata', 'findConnectedBroker'],
-  'kafkajs/src/broker': ['listOffsets', 'findGroupCoordinator'],
+  'kafkajs/src/broker': ['listOffsets', 'describeConfigs', 'findGroupCoordinator'],
   'kafkajs/src/network/connectionPool': ['send', 'getConnectionByRequest'],
   'kafkajs/src/network/connection': [
     'connect',

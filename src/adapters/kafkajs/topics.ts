@@ -1,18 +1,10 @@
 import type { TopicState } from '../../core/broker/log-admin.ts'
 import type { TopicSettings, TopicSpec } from '../../core/broker/topic-plan.ts'
 import { partitionsRefused, settingsRefused } from '../wire/topic-refusals.ts'
+import { FROM_TOPIC, TOPIC } from '../wire/topic-settings.ts'
+import type { CommittedOffsets } from '../wire/wire-admin.ts'
 import type { KafkajsClient } from './client.ts'
 import { isTopicExisting, refusalOf } from './errors.ts'
-
-/** Kafka's number for a topic among what can be configured. */
-const TOPIC = 2
-/** Where a setting comes from: the topic itself. */
-const FROM_TOPIC = 1
-
-export interface CommittedOffsets {
-  readonly group: string
-  readonly offsets: ReadonlyMap<number, bigint>
-}
 
 /** @returns whether there was none of that name */
 export async function createTopic(client: KafkajsClient, spec: TopicSpec): Promise<boolean> {

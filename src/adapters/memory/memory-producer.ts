@@ -3,6 +3,7 @@ import type { AppendOutcome, LogProducer, LogRecord, TopicPartition } from '../.
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import { ConfigurationError, isTrunklineError, PermanentError, TransientError, UnknownOutcomeError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import { batchTooLarge } from '../wire/protocol-errors.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
 import { type MemoryPartition, topicMissing } from './memory-topic.ts'
 
@@ -52,7 +53,7 @@ export class MemoryProducer implements LogProducer {
     const partition = cluster.partition(target)
     if (topic === undefined || partition === undefined) return refused('topic', topicMissing(target.topic))
     const bytes = sizeOf(records)
-    if (bytes > topic.batchBytesMax) return refused('record', tooLarge(target, bytes, topic.batchBytesMax))
+    if (bytes > topic.batchBytesMax) return refused('record', batchTooLarge(target, bytes, topic.batchBytesMax))
     if (topic.isCompacted && records.some(({ key }) => key === null)) return refused('record', keyMissing(target))
     const fault = cluster.faults.ofAppend(target)
     if (fault.delayMs > 0) await cluster.clock.sleep(fault.delayMs)
@@ -95,14 +96,6 @@ function partitionBusy(key: string): ConfigurationError {
   return new ConfigurationError(
     'PARTITION_BUSY',
     `A batch for ${key} is still in flight, and a second one could overtake it. Wait for the outcome of the first.`,
-  )
-}
-
-function tooLarge({ topic, partition }: TopicPartition, bytes: number, bytesMax: number): PermanentError {
-  return new PermanentError(
-    'APPEND_REFUSED',
-    `A batch for ${topic}/${partition} has ${bytes} bytes, more than the ${bytesMax} that the topic takes. Make the message smaller.`,
-    { topic, partition, bytes },
   )
 }
 

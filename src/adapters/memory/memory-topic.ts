@@ -1,10 +1,12 @@
-import { headersOf } from '../../core/broker/header-bytes.ts'
+import { exceedHeaderLimits, headersOf } from '../../core/broker/header-bytes.ts'
 import type { ConsumedRecord, PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { LogRecord, TopicPartition } from '../../core/broker/log-producer.ts'
 import type { TopicSettings, TopicSpec } from '../../core/broker/topic-plan.ts'
 import type { Clock } from '../../foundation/clock.ts'
 import { ConfigurationError, StuckError, TransientError } from '../../foundation/errors.ts'
 import { newToken } from '../../foundation/ids.ts'
+import { encodeRecord } from '../wire/record-encoder.ts'
+import { headerFlood } from '../wire/record-headers.ts'
 
 /** Kafka's default `message.max.bytes`, which limits a batch, not a record. */
 const BATCH_BYTES_MAX = 1_048_588
@@ -144,7 +146,7 @@ export class MemoryPartition {
       bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0)
       if (bytes > bytesMax && last > first) break
     }
-    return this.#records.slice(first, last)
+    return this.#records.slice(first, last).map(asRead)
   }
 
   /** Resolves when a record at or above `offset` can be read, or when the signal aborts. */
@@ -214,6 +216,11 @@ export class MemoryPartition {
 
 function copyOf(bytes: Buffer | null): Buffer | null {
   return bytes === null ? null : Buffer.from(bytes)
+}
+
+/** What every reader of Kafka's bytes makes of a record with too many headers. */
+function asRead(record: ConsumedRecord): ConsumedRecord {
+  return exceedHeaderLimits(record.headers) ? headerFlood(record, encodeRecord(record)) : record
 }
 
 export function topicMissing(topic: string): StuckError {

@@ -5,6 +5,7 @@ import { encodeFetch, type FetchLimits, type FetchTarget } from '../wire/fetch-r
 import { decodeFetch, FETCH_API, type FetchReply } from '../wire/fetch-response.ts'
 import { decodeProduce, encodeProduce, type PartitionBatch, type PartitionReply, PRODUCE_API } from '../wire/produce-body.ts'
 import { partitionMissing, topicMissing } from '../wire/protocol-errors.ts'
+import { BATCH_BYTES_MAX, TOPIC } from '../wire/topic-settings.ts'
 import type { ProduceClient } from '../wire/wire-producer.ts'
 import { Connections, type KafkaAddress, type Purpose } from './connections.ts'
 import { GROUP_REFUSED, groupRefused, mapError } from './errors.ts'
@@ -126,6 +127,13 @@ export class PlatformaticClient implements ProduceClient<Connection> {
       this.forgetLeaders(target.topic)
       throw this.map(error)
     }
+  }
+
+  async batchBytesMaxOf(leader: Connection, topic: string): Promise<number | undefined> {
+    const asked = { resourceType: TOPIC, resourceName: topic, configurationKeys: [BATCH_BYTES_MAX] }
+    const { results } = await this.#open.askThrough(leader, this.library.describeConfigsV4.api, [asked], false, false)
+    const value = results[0]?.configs.find(({ name }) => name === BATCH_BYTES_MAX)?.value
+    return value === undefined || value === null ? undefined : Number(value)
   }
 
   async produce(leader: Connection, batches: readonly PartitionBatch[]): Promise<readonly PartitionReply[]> {

@@ -72,9 +72,18 @@ export class Connections {
    * @throws TrunklineError no answer came
    */
   async ask<Args extends unknown[], Reply>(purpose: Purpose, broker: number | 'any', api: API<Args, Reply>, ...args: Args): Promise<Reply> {
-    let connection: Connection | undefined
+    let connection: Connection
     try {
       connection = await this.to(broker, purpose)
+    } catch (error) {
+      throw this.map(error)
+    }
+    return await this.askThrough(connection, api, ...args)
+  }
+
+  /** As {@link ask}, over a connection that is there. */
+  async askThrough<Args extends unknown[], Reply>(connection: Connection, api: API<Args, Reply>, ...args: Args): Promise<Reply> {
+    try {
       return await api.async(connection, ...args)
     } catch (error) {
       const reply = replyIn(error)
@@ -124,8 +133,8 @@ export class Connections {
   }
 
   /** The client says of a request only that its connection was closed. */
-  #whyOf(connection: Connection | undefined, error: unknown): unknown {
-    return (connection === undefined ? undefined : this.#reasons.get(connection)) ?? error
+  #whyOf(connection: Connection, error: unknown): unknown {
+    return this.#reasons.get(connection) ?? error
   }
 
   #pool(purpose: Purpose): ConnectionPool {

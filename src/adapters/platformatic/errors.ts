@@ -39,6 +39,11 @@ export function mapError(error: unknown, addresses: readonly string[]): Trunklin
   return new TransientError('KAFKA_FAILED', `Kafka at ${where}: ${sentenceOf(answer)} It is tried again.`, { addresses, type }, error)
 }
 
+/** Whether a broker answered, with an error: nothing is wrong with the connection. */
+export function isAnswer(mapped: TrunklineError): boolean {
+  return ['TOPIC_MISSING', 'LEADER_MISSING', 'KAFKA_FAILED', 'TOPIC_SETTINGS_REFUSED', 'TOPIC_PARTITIONS_REFUSED'].includes(mapped.code)
+}
+
 /** Kafka's code for "this group is not yours". */
 export const GROUP_REFUSED = 30
 

@@ -125,6 +125,7 @@ export class Fetcher {
     const end = (reply.messages.at(-1)?.offset ?? -1n) + 1n
     if (end > from) feed.offer({ from, records: readable(reply, from), next: end })
     else if (reply.damagedAt !== undefined) this.#damagedBatch({ feed, from }, reply.damagedAt)
+    else if (reply.lastStableOffset <= from) feed.heard()
     // Something is there and may not be read yet: a transaction is open.
     if (end <= from && reply.highWatermark > from) this.#pause(feed)
     else this.#busy.delete(feed)

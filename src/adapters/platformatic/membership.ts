@@ -6,6 +6,8 @@ import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import { systemClock } from '../../foundation/clock.ts'
 import { messageOf, TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import { LagWatch } from '../wire/lag-watch.ts'
+import { PrefetchBudget } from '../wire/prefetch-budget.ts'
 import type { Membership } from '../wire/supervised-consumer.ts'
 import type { PlatformaticClient } from './client.ts'
 import { Fetcher } from './fetcher.ts'
@@ -45,6 +47,9 @@ export class PlatformaticMembership implements Membership {
   readonly #owned = new Map<string, OwnedPartition>()
   readonly #ending = new Map<string, Promise<void>>()
   readonly #abort = new AbortController()
+  readonly #stalled = Promise.withResolvers<never>()
+  readonly #lag: LagWatch
+  readonly #budget = new PrefetchBudget()
   #committer: OffsetCommitter | undefined
   #heardAt: number | undefined
 
@@ -52,6 +57,12 @@ export class PlatformaticMembership implements Membership {
     this.#parts = parts
     this.#session = new GroupSession(parts)
     this.#fetcher = new Fetcher(parts.client)
+    this.#stalled.promise.catch(() => undefined) // heard while it runs
+    this.#lag = new LagWatch({
+      partitions: () => [...this.#owned.values()].map(({ feed }) => feed),
+      rangeOf: parts.rangeOf,
+      onStalled: (error) => this.#stalled.reject(error),
+    })
   }
 
   get joined(): boolean {
@@ -60,17 +71,24 @@ export class PlatformaticMembership implements Membership {
 
   async run(): Promise<void> {
     const { signal } = this.#abort
+    this.#lag.start()
     try {
-      await this.#parts.client.connect()
-      while (!signal.aborted) {
-        const generation = await this.#session.join(signal)
-        if (signal.aborted) return
-        this.#begin(generation)
-        await this.#beat(generation, signal)
-        if (!signal.aborted) await this.#endGeneration()
-      }
+      await Promise.race([this.#beMember(signal), this.#stalled.promise])
     } catch (error) {
       if (!signal.aborted) throw error
+    } finally {
+      this.#lag.stop()
+    }
+  }
+
+  async #beMember(signal: AbortSignal): Promise<void> {
+    await this.#parts.client.connect()
+    while (!signal.aborted) {
+      const generation = await this.#session.join(signal)
+      if (signal.aborted) return
+      this.#begin(generation)
+      await this.#beat(generation, signal)
+      if (!signal.aborted) await this.#endGeneration()
     }
   }
 
@@ -115,7 +133,13 @@ export class PlatformaticMembership implements Membership {
   #own(partition: TopicPartition, committer: OffsetCommitter): void {
     const { group, listener, rangeOf, diagnostics } = this.#parts
     const key = `${partition.topic}/${partition.partition}`
-    const feed = new PartitionFeed({ partition, range: () => rangeOf(partition), onHungry: () => this.#fetcher.wake() })
+    const feed = new PartitionFeed({
+      partition,
+      budget: this.#budget,
+      clock: systemClock,
+      range: () => rangeOf(partition),
+      onHungry: () => this.#fetcher.wake(),
+    })
     const reader = new PartitionReader({
       partition,
       source: feed,

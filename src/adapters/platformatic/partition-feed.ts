@@ -1,11 +1,16 @@
 import type { ConsumedRecord, PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import type { PartitionSource } from '../../core/broker/partition-reader.ts'
+import type { Clock } from '../../foundation/clock.ts'
 import type { TrunklineError } from '../../foundation/errors.ts'
-import { FetchedRecords } from '../wire/fetched-records.ts'
+import type { WatchedPartition } from '../wire/lag-watch.ts'
+import type { PrefetchBudget } from '../wire/prefetch-budget.ts'
+import { Prefetched } from '../wire/prefetched.ts'
 
 export interface PartitionFeedParts {
   readonly partition: TopicPartition
+  readonly budget: PrefetchBudget
+  readonly clock: Clock
   readonly range: () => Promise<PartitionRange>
   /** Hears that there is something to fetch again. */
   readonly onHungry: () => void
@@ -18,32 +23,29 @@ export interface Fetched {
   readonly next: bigint
 }
 
-/** Fetching of a partition stops above, and goes on below half of it. */
-const BUFFER_BYTES_MAX = 4 * 1024 * 1024
-
-/**
- * What was fetched of one partition and the listener has not taken: so a slow partition never stops its neighbours, and
- * a fast one has the next batch at hand.
- */
-export class PartitionFeed implements PartitionSource {
+/** Fetches one partition from where it is due, and keeps what the listener has not taken. */
+export class PartitionFeed implements PartitionSource, WatchedPartition {
   readonly #parts: PartitionFeedParts
-  readonly #fetched = new FetchedRecords()
-  #full = false
+  readonly #fetched: Prefetched
   #due: bigint | undefined
-  #lost: TrunklineError | undefined
-  #wake: (() => void) | undefined
+  /** When a fetch last told something of this partition, or could first have. */
+  #heardAt = 0
 
   constructor(parts: PartitionFeedParts) {
     this.#parts = parts
+    this.#fetched = new Prefetched({ budget: parts.budget, onFull: () => undefined, onRoom: () => this.#begin() })
   }
 
   get partition(): TopicPartition {
     return this.#parts.partition
   }
 
-  /** From where to fetch; `undefined` while nothing is to be fetched. */
   get due(): bigint | undefined {
-    return this.#full ? undefined : this.#due
+    return this.#fetched.isFull ? undefined : this.#due
+  }
+
+  get silentMs(): number {
+    return this.due === undefined ? 0 : this.#parts.clock.monotonic() - this.#heardAt
   }
 
   range(): Promise<PartitionRange> {
@@ -51,64 +53,41 @@ export class PartitionFeed implements PartitionSource {
   }
 
   seek(offset: bigint): void {
-    this.#clear()
+    this.#fetched.clear()
     this.#due = offset
-    this.#parts.onHungry()
+    this.#begin()
   }
 
   pause(): void {
-    this.#clear()
+    this.#fetched.clear()
     this.#due = undefined
+  }
+
+  heard(): void {
+    this.#heardAt = this.#parts.clock.monotonic()
   }
 
   /** Takes what was fetched from where it is due; what was asked for before a seek or a pause is dropped. */
   offer({ from, records, next }: Fetched): void {
     if (from !== this.#due) return
     this.#due = next
-    if (records.length === 0) return
+    this.heard()
     this.#fetched.add(records)
-    this.#full = this.#fetched.bytes > BUFFER_BYTES_MAX
-    this.#wake?.()
   }
 
   /** Nothing can be read from where it is due: the listener is asked again. */
   lose(from: bigint, reason: TrunklineError): void {
     if (from !== this.#due) return
-    this.#lost = reason
     this.#due = undefined
-    this.#wake?.()
+    this.#fetched.lose(reason)
   }
 
-  async next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
-    while (this.#fetched.isEmpty) {
-      if (this.#lost !== undefined) throw this.#lost
-      await this.#filled(signal)
-      signal.throwIfAborted()
-    }
-    const { records } = this.#fetched.take()
-    if (this.#full && this.#fetched.bytes < BUFFER_BYTES_MAX / 2) {
-      this.#full = false
-      this.#parts.onHungry()
-    }
-    return records
+  next(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
+    return this.#fetched.take(signal)
   }
 
-  #filled(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        signal.removeEventListener('abort', wake)
-        this.#wake = undefined
-        resolve()
-      }
-      this.#wake = wake
-      signal.addEventListener('abort', wake)
-      if (signal.aborted) wake()
-    })
-  }
-
-  #clear(): void {
-    this.#fetched.clear()
-    this.#full = false
-    this.#lost = undefined
+  #begin(): void {
+    this.heard()
+    this.#parts.onHungry()
   }
 }

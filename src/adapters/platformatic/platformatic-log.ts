@@ -5,7 +5,7 @@ import type { TrunklineError } from '../../foundation/errors.ts'
 import type { Compression } from '../wire/compress-batch.ts'
 import { SupervisedConsumer } from '../wire/supervised-consumer.ts'
 import { WireProducer } from '../wire/wire-producer.ts'
-import { PlatformaticAdmin } from './admin.ts'
+import { platformaticAdmin } from './admin.ts'
 import { PlatformaticClient } from './client.ts'
 import type { KafkaAddress } from './connections.ts'
 import { mapError } from './errors.ts'
@@ -33,7 +33,7 @@ const COUNT_MS = 30_000
 /** Apache Kafka through `@platformatic/kafka`. The admin client is shared by the consumers; close it after they have stopped. */
 export function platformaticLog(options: PlatformaticLogOptions): LogDriver {
   const { instanceId = null, sessionTimeoutMs = SESSION_TIMEOUT_MS, countMs = COUNT_MS, diagnostics, compression, ...address } = options
-  const admin = new PlatformaticAdmin(address)
+  const admin = platformaticAdmin(address)
   const map = (error: unknown): TrunklineError => mapError(error, address.brokers)
   const consumer = (group: string, topics: readonly string[]): LogConsumer => {
     const identity: MemberIdentity = { memberId: '', owned: [] }

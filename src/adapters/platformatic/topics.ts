@@ -1,23 +1,16 @@
 import type { TopicState } from '../../core/broker/log-admin.ts'
 import type { TopicSettings, TopicSpec } from '../../core/broker/topic-plan.ts'
 import { partitionsRefused, settingsRefused } from '../wire/topic-refusals.ts'
+import { FROM_TOPIC, TOPIC } from '../wire/topic-settings.ts'
+import type { CommittedOffsets } from '../wire/wire-admin.ts'
 import type { PlatformaticClient } from './client.ts'
 
-/** Kafka's number for a topic among what can be configured. */
-const TOPIC = 2
-/** Where a setting comes from: the topic itself. */
-const FROM_TOPIC = 1
 const SET = 0
 const TOPIC_EXISTS = 36
 const CHANGE_MS_MAX = 10_000
 
 /** INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR, INVALID_CONFIG, INVALID_REQUEST, POLICY_VIOLATION */
 const refusals: readonly number[] = [37, 38, 40, 42, 44]
-
-export interface CommittedOffsets {
-  readonly group: string
-  readonly offsets: ReadonlyMap<number, bigint>
-}
 
 /** @returns whether there was none of that name */
 export async function createTopic(

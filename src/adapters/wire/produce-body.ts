@@ -12,6 +12,20 @@ export interface PartitionBatch extends TopicPartition {
   readonly records: readonly LogRecord[]
   /** The same as it is sent, where it is encoded already because it is compressed. */
   readonly encoded?: Buffer
+  /** What {@link measureBatch} says of it, where it was asked already. */
+  readonly measured?: BatchMeasure
+}
+
+export interface BatchMeasure {
+  /** Of the whole batch as it is sent. */
+  readonly bytes: number
+  /** Of each record; not filled in where the batch is encoded already. */
+  readonly bodySizes: Int32Array
+}
+
+export function measureBatch({ records, encoded }: PartitionBatch): BatchMeasure {
+  const bodySizes = new Int32Array(records.length)
+  return { bytes: encoded?.length ?? recordBatchSize(records, bodySizes), bodySizes }
 }
 
 /** What the broker says about one partition: an error code (0 is none) and where the batch starts. */
@@ -30,8 +44,7 @@ export interface ProduceReply {
 export function encodeProduce(batches: readonly PartitionBatch[]): Buffer {
   const topics = new Map<string, SizedBatch[]>()
   for (const batch of batches) {
-    const bodySizes = new Int32Array(batch.records.length)
-    const sized = { ...batch, bodySizes, size: batch.encoded?.length ?? recordBatchSize(batch.records, bodySizes) }
+    const sized = { ...batch, measured: batch.measured ?? measureBatch(batch) }
     const known = topics.get(batch.topic)
     if (known === undefined) topics.set(batch.topic, [sized])
     else known.push(sized)
@@ -47,8 +60,8 @@ export function encodeProduce(batches: readonly PartitionBatch[]): Buffer {
     at = target.writeInt32BE(sized.length, at)
     for (const batch of sized) {
       at = target.writeInt32BE(batch.partition, at)
-      at = target.writeInt32BE(batch.size, at)
-      if (batch.encoded === undefined) at = writeRecordBatch(target, at, batch.records, batch.bodySizes)
+      at = target.writeInt32BE(batch.measured.bytes, at)
+      if (batch.encoded === undefined) at = writeRecordBatch(target, at, batch.records, batch.measured.bodySizes)
       else at += batch.encoded.copy(target, at)
     }
   }
@@ -56,15 +69,14 @@ export function encodeProduce(batches: readonly PartitionBatch[]): Buffer {
 }
 
 interface SizedBatch extends PartitionBatch {
-  readonly bodySizes: Int32Array
-  readonly size: number
+  readonly measured: BatchMeasure
 }
 
 function bodyLength(topics: ReadonlyMap<string, readonly SizedBatch[]>): number {
   let length = 2 + 2 + 4 + 4
   for (const [topic, sized] of topics) {
     length += 2 + Buffer.byteLength(topic) + 4
-    for (const batch of sized) length += 4 + 4 + batch.size
+    for (const batch of sized) length += 4 + 4 + batch.measured.bytes
   }
   return length
 }

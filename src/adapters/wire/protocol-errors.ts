@@ -55,6 +55,20 @@ export function outcomeOfCode(target: TopicPartition, errorCode: number, error: 
   return { status: 'refused', scope, reason }
 }
 
+export function batchTooLarge(target: TopicPartition, bytes: number, bytesMax: number): PermanentError {
+  return new PermanentError(
+    'APPEND_REFUSED',
+    `A batch for ${nameOf(target)} has ${bytes} bytes, more than the ${bytesMax} that the topic takes (max.message.bytes). ` +
+      'Make the message smaller, or raise the limit of the topic.',
+    { topic: target.topic, partition: target.partition, bytes, bytesMax },
+  )
+}
+
+/** Whether the broker takes no batch so large. */
+export function isTooLarge(errorCode: number): boolean {
+  return errorCode === 10 || errorCode === 18
+}
+
 export function unknownAppend(target: TopicPartition, cause: unknown): AppendOutcome {
   return {
     status: 'unknown',

@@ -6,7 +6,7 @@ import { isTrunklineError, messageOf, PermanentError } from '../../foundation/er
 import { ByteReader } from './byte-reader.ts'
 import { crc32c } from './crc32c.ts'
 import { inflateLz4 } from './lz4.ts'
-import { HeaderNames, readHeaders } from './record-headers.ts'
+import { HeaderNames, headerFlood, readHeaders } from './record-headers.ts'
 import { inflateSnappy } from './snappy.ts'
 
 /**
@@ -182,17 +182,20 @@ function appendRecords(records: Decoded[], reader: ByteReader, header: BatchHead
   const appendTime = (header.attributes & LOG_APPEND_TIME) !== 0
   const names = new HeaderNames()
   for (let index = 0; index < header.count; index++) {
+    const start = reader.at
     const length = reader.varint()
     const end = reader.at + length
     if (length < 0 || length > reader.left) reader.skip(length)
     reader.skip(1) // attributes, none so far
-    const timestampMs = header.baseTimestamp + reader.varlong()
+    const timeDelta = reader.varlong()
+    const timestampMs = appendTime ? header.maxTimestamp : header.baseTimestamp + timeDelta
     const offset = header.baseOffset + BigInt(reader.varint())
     const key = reader.varintBytes()
     const value = reader.varintBytes()
     const headers = readHeaders(reader, names)
     reader.moveTo(end)
-    records.push({ offset, key, value, headers, timestampMs: appendTime ? header.maxTimestamp : timestampMs })
+    if (headers === undefined) records.push(headerFlood({ offset, timestampMs }, reader.bytes.subarray(start, end)))
+    else records.push({ offset, key, value, headers, timestampMs })
   }
 }
 

@@ -56,6 +56,14 @@ export function writeRecordBatch(target: Buffer, start: number, records: readonl
   return writer.at
 }
 
+/** One record as it stands in a batch: its length, and what that counts. */
+export function encodeRecord(record: LogRecord): Buffer {
+  const body = recordBodySize(record, 0, 0)
+  const target = Buffer.allocUnsafe(varintSize(body) + body)
+  new Writer(target, 0).record(record, 0, 0, body)
+  return target
+}
+
 function baseTimestamp(records: readonly LogRecord[]): number {
   let base = records[0]?.timestampMs ?? 0
   for (const record of records) if (record.timestampMs < base) base = record.timestampMs

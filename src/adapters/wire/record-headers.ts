@@ -1,4 +1,5 @@
 import { HEADER_BYTES_MAX, HEADERS_MAX } from '../../core/broker/header-bytes.ts'
+import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
 import type { HeaderPair } from '../../core/broker/log-producer.ts'
 import type { ByteReader } from './byte-reader.ts'
 
@@ -10,22 +11,37 @@ const NONE: readonly HeaderPair[] = []
  * freezes the process for seconds and so, rebalance by rebalance, the whole group; names such as `__proto__` and the
  * order across names are lost.
  *
- * Ours are pairs, read in one walk that ends at the first header beyond the limits. What is returned then is itself
- * beyond the limits, so that the reader of the record sees that it is not one of ours.
+ * Ours are pairs, read in one walk that ends at the first header beyond the limits.
+ *
+ * @returns `undefined`: there are more than the limits allow, and the rest of them was not read
  */
-export function readHeaders(reader: ByteReader, names: HeaderNames = new HeaderNames()): readonly HeaderPair[] {
+export function readHeaders(reader: ByteReader, names: HeaderNames = new HeaderNames()): readonly HeaderPair[] | undefined {
   const count = reader.varint()
   if (count <= 0) return NONE
+  if (count > HEADERS_MAX) return undefined
   const headers: HeaderPair[] = []
   let bytes = 0
-  for (let index = 0; index < count && index <= HEADERS_MAX && bytes <= HEADER_BYTES_MAX; index++) {
+  for (let index = 0; index < count; index++) {
     const nameLength = Math.max(0, reader.varint())
     const name = names.read(reader.bytes, reader.skip(nameLength), nameLength, index)
     const value = reader.varintBytes() ?? EMPTY
     bytes += nameLength + value.length
+    if (bytes > HEADER_BYTES_MAX) return undefined
     headers.push([name, value])
   }
   return headers
+}
+
+/**
+ * A record with more headers than the limits allow: kept whole and in nobody's way.
+ *
+ * @param raw the record as it stands in its batch, from its length on
+ */
+export function headerFlood({ offset, timestampMs }: Pick<ConsumedRecord, 'offset' | 'timestampMs'>, raw: Buffer): ConsumedRecord {
+  const reason =
+    `The record at offset ${offset} (${raw.length} bytes) has more than ${HEADERS_MAX} headers or ${HEADER_BYTES_MAX} bytes of them. ` +
+    'Its producer must carry that in the value.'
+  return { offset, key: null, value: raw, headers: NONE, timestampMs, unreadable: { code: 'HEADERS_TOO_LARGE', reason } }
 }
 
 interface KnownName {

@@ -5,8 +5,9 @@ import { systemClock } from '../../foundation/clock.ts'
 import { ConfigurationError, messageOf, TransientError, type TrunklineError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { type Compression, compressBatch } from './compress-batch.ts'
-import type { PartitionBatch, PartitionReply } from './produce-body.ts'
-import { isStaleLeader, outcomeOfCode, refusedBeforeSend, unknownAppend } from './protocol-errors.ts'
+import { type BatchMeasure, measureBatch, type PartitionBatch, type PartitionReply } from './produce-body.ts'
+import { isStaleLeader, isTooLarge, outcomeOfCode, refusedBeforeSend, unknownAppend } from './protocol-errors.ts'
+import { TopicLimits } from './topic-limits.ts'
 
 /** One driver's connections to the cluster, made, used and thrown away as a whole. */
 export interface ProduceClient<Leader> {
@@ -15,6 +16,8 @@ export interface ProduceClient<Leader> {
   /** @returns the way to the leader. @throws TrunklineError there is none; nothing was sent */
   leaderOf(target: TopicPartition): Promise<Leader>
   forgetLeaders(topic: string): void
+  /** @returns the largest batch that the topic takes; `undefined` where the leader does not tell it to this service */
+  batchBytesMaxOf(leader: Leader, topic: string): Promise<number | undefined>
   /** Hands one request to the leader's connection. Whatever it throws, the request may have arrived. */
   produce(leader: Leader, batches: readonly PartitionBatch[]): Promise<readonly PartitionReply[]>
   errorOf(code: number): Error
@@ -32,6 +35,7 @@ export interface WireProducerParts<Leader> {
 }
 
 interface WaitingAppend extends PartitionBatch {
+  readonly measured: BatchMeasure
   readonly resolve: (outcome: AppendOutcome) => void
 }
 
@@ -52,6 +56,7 @@ export class WireProducer<Leader> implements LogProducer {
   readonly #busy = new Set<string>()
   readonly #running = new Set<Promise<AppendOutcome>>()
   readonly #waiting = new Map<Leader, WaitingAppend[]>()
+  readonly #limits = new TopicLimits()
   #client: ProduceClient<Leader> | undefined
   #connecting: Promise<ProduceClient<Leader>> | undefined
   /** A client that is not connected yet. */
@@ -140,12 +145,13 @@ export class WireProducer<Leader> implements LogProducer {
   async #route({ topic, partition, records }: PartitionBatch): Promise<AppendOutcome> {
     const { compression = 'none' } = this.#parts
     try {
-      const batch =
-        compression === 'none'
-          ? { topic, partition, records }
-          : { topic, partition, records, encoded: await compressBatch(records, compression) }
+      const encoded = compression === 'none' ? {} : { encoded: await compressBatch(records, compression) }
+      const measured = measureBatch({ topic, partition, records, ...encoded })
+      const batch = { topic, partition, records, ...encoded, measured }
       const client = await this.#connected()
       const leader = await client.leaderOf(batch)
+      const tooLarge = await this.#limits.refusal(batch, measured.bytes, () => client.batchBytesMaxOf(leader, topic))
+      if (tooLarge !== undefined) return { status: 'refused', scope: 'record', reason: tooLarge }
       return await new Promise<AppendOutcome>((resolve) => this.#enqueue(client, leader, { ...batch, resolve }))
     } catch (error) {
       return refusedBeforeSend(this.#parts.mapError(error))
@@ -197,6 +203,7 @@ export class WireProducer<Leader> implements LogProducer {
     if (reply === undefined) return unknownAppend(append, 'The broker answered without naming this partition.')
     if (reply.errorCode === 0) return { status: 'acked', baseOffset: reply.baseOffset }
     if (isStaleLeader(reply.errorCode)) client.forgetLeaders(append.topic)
+    if (isTooLarge(reply.errorCode)) this.#limits.forget(append.topic)
     return outcomeOfCode(append, reply.errorCode, client.errorOf(reply.errorCode))
   }
 
@@ -216,7 +223,7 @@ function splitBySize(appends: readonly WaitingAppend[]): WaitingAppend[][] {
   const requests: WaitingAppend[][] = []
   let size = REQUEST_BYTES_MAX
   for (const append of appends) {
-    const bytes = append.encoded?.length ?? byteLengthOf(append.records)
+    const { bytes } = append.measured
     if (size + bytes > REQUEST_BYTES_MAX) {
       requests.push([])
       size = 0
@@ -225,10 +232,4 @@ function splitBySize(appends: readonly WaitingAppend[]): WaitingAppend[][] {
     requests.at(-1)?.push(append)
   }
   return requests
-}
-
-function byteLengthOf(records: readonly LogRecord[]): number {
-  let bytes = 0
-  for (const { key, value } of records) bytes += (key?.length ?? 0) + (value?.length ?? 0)
-  return bytes
 }

@@ -5,6 +5,13 @@ import type { HeaderPair, LogRecord } from './log-producer.ts'
 export const HEADERS_MAX = 100
 export const HEADER_BYTES_MAX = 16 * 1024
 
+/** Whether there are too many, or too many bytes of them. */
+export function exceedHeaderLimits(headers: readonly HeaderPair[]): boolean {
+  let bytes = 0
+  for (const [name, value] of headers) bytes += Buffer.byteLength(name) + value.length
+  return headers.length > HEADERS_MAX || bytes > HEADER_BYTES_MAX
+}
+
 /** The two lengths of a pair. */
 const LENGTHS_BYTES = 8
 

@@ -9,8 +9,9 @@ export interface ConsumedRecord {
   readonly headers: readonly HeaderPair[]
   readonly timestampMs: number
   /**
-   * Set when the driver could not read a batch of records (damaged, a compression that it does not know, a bomb): this
-   * record stands for the batch at its last offset, without key and headers, and `value` holds the bytes of the batch.
+   * Set when the driver could not read what stands here; then there is no key and there are no headers, and `value` holds
+   * the bytes as they stand in the log: of a whole batch (damaged, a compression that is not known, a bomb), told at the
+   * last of its offsets, or of one record with more headers than the limits of `header-bytes.ts`.
    */
   readonly unreadable?: { readonly code: string; readonly reason: string }
 }

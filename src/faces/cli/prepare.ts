@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { z } from 'zod'
-import { KafkajsAdmin } from '../../adapters/kafkajs/admin.ts'
+import { kafkajsAdmin } from '../../adapters/kafkajs/admin.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { backboneOptions, type Config } from '../../config.ts'
+import type { LogAdmin } from '../../core/broker/log-admin.ts'
 import { specOf } from '../../core/broker/topic-options.ts'
 import { loadCatalogue } from '../../core/contract/catalogue.ts'
 import { isTrunklineError } from '../../foundation/errors.ts'
@@ -54,10 +55,10 @@ function topicsOf(folder: string): readonly string[] {
 async function createTopics(
   brokers: readonly string[],
   { kafka }: Config,
-  specs: Parameters<KafkajsAdmin['createTopics']>[0],
+  specs: Parameters<LogAdmin['createTopics']>[0],
 ): Promise<readonly string[]> {
   const login = kafka === undefined || kafka.driver === 'memory' ? {} : { ssl: kafka.ssl, sasl: kafka.sasl }
-  const admin = new KafkajsAdmin({ brokers, clientId: 'trunkline-dev', ...login })
+  const admin = kafkajsAdmin({ brokers, clientId: 'trunkline-dev', ...login })
   try {
     return await admin.createTopics(specs)
   } finally {

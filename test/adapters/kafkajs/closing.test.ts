@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { KafkajsAdmin } from '../../../src/adapters/kafkajs/admin.ts'
+import { kafkajsAdmin } from '../../../src/adapters/kafkajs/admin.ts'
 import { KafkajsClient } from '../../../src/adapters/kafkajs/client.ts'
 import { kafkajsProducer } from '../../../src/adapters/kafkajs/producer.ts'
 import { soon } from '../../conformance/log-subject.ts'
@@ -54,7 +54,7 @@ test('a producer that is stopped while it connects cuts the connection and ends 
 
 test('an admin client that was closed refuses to ask, and connects no more', async () => {
   const { broker: scripted, address } = await broker()
-  const admin = new KafkajsAdmin({ brokers: [address], clientId: 'test' })
+  const admin = kafkajsAdmin({ brokers: [address], clientId: 'test' })
   expect(await admin.partitionsOf('orders')).toBe(1)
   await admin.close()
   const { connections } = scripted

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest'
 import { type FetchedBatch, PartitionBuffer, type PartitionFetcher } from '../../../src/adapters/kafkajs/partition-buffer.ts'
-import { PrefetchBudget } from '../../../src/adapters/kafkajs/prefetch-budget.ts'
+import { PrefetchBudget } from '../../../src/adapters/wire/prefetch-budget.ts'
 import type { ConsumedRecord } from '../../../src/core/broker/log-consumer.ts'
 import type { Clock } from '../../../src/foundation/clock.ts'
 import { TransientError } from '../../../src/foundation/errors.ts'

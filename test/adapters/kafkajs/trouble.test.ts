@@ -54,27 +54,6 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
     expect(listener.records.filter(({ topic }) => topic === other)).toHaveLength(1)
   })
 
-  test('is no member while Kafka does not answer, and is one again when it does', async () => {
-    const topic = await makeTopic(log)
-    const proxy = await new KafkaProxy(brokers[0] ?? '').start()
-    onTestFinished(() => proxy[Symbol.asyncDispose]())
-    const through = kafkajsLog({ brokers: [proxy.broker], clientId: 'trouble' })
-    onTestFinished(() => through.admin.close())
-    const listener = new RecordingListener()
-    const consumer = stoppedLater(through.consumers.consumer(uniqueName('group'), [topic]))
-    await consumer.start(listener, soon())
-    expect(consumer.joined).toBe(true)
-
-    proxy.refuse()
-    await until('it to notice', () => !consumer.joined)
-    proxy.pass()
-    await until('it to join again', () => consumer.joined)
-    await appended(log.producer, topic, 0, numbered(1))
-    await listener.until(() => listener.records.length >= 1)
-
-    expect(listener.failures).toEqual([])
-  })
-
   test('goes on trying when Kafka, which had let it in, refuses it', async () => {
     const topic = await makeTopic(log)
     const proxy = await new KafkaProxy(brokers[0] ?? '').start()
@@ -103,83 +82,6 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
     await listener.until(() => listener.records.length >= 1)
 
     expect(listener.failures).toEqual([])
-  })
-
-  test('leaves the group when its start is aborted in the middle of joining', async () => {
-    const [topic, group] = [await makeTopic(log), uniqueName('group')]
-    const judge = new Client({ brokers: [...brokers], clientId: 'judge', logLevel: 0 }).admin()
-    await judge.connect()
-    onTestFinished(() => judge.disconnect())
-    const described = async () => (await judge.describeGroups([group])).groups[0]
-    await stoppedLater(log.consumers.consumer(group, [topic])).start(new RecordingListener(), soon())
-    const abort = new AbortController()
-    const joining = log.consumers.consumer(group, [topic]).start(new RecordingListener(), abort.signal)
-    const ended = joining.then(
-      () => 'joined',
-      () => 'aborted',
-    )
-    await until('a rebalance', async () => (await described())?.state !== 'Stable')
-
-    abort.abort()
-
-    expect(await ended).toBe('aborted')
-    // A member that does not leave is counted until its session of ten seconds is over.
-    const alone = async () => ((await described())?.members.length === 1 && (await described())?.state === 'Stable') || undefined
-    await until('the first member alone', alone, 7_000)
-  })
-
-  async function behindProxy() {
-    const proxy = await new KafkaProxy(brokers[0] ?? '').start()
-    onTestFinished(() => proxy[Symbol.asyncDispose]())
-    const through = kafkajsLog({ brokers: [proxy.broker], clientId: 'trouble' })
-    onTestFinished(() => through.admin.close())
-    return { proxy, through }
-  }
-
-  test('a batch that was damaged on its way is read when it comes whole, over another connection', async () => {
-    const topic = await makeTopic(log)
-    const { proxy, through } = await behindProxy()
-    await appended(log.producer, topic, 0, numbered(3))
-    proxy.damageFetches(2)
-    const listener = new RecordingListener()
-
-    await stoppedLater(through.consumers.consumer(uniqueName('group'), [topic])).start(listener, soon())
-    await listener.until(() => listener.records.length >= 3)
-
-    expect(proxy.damagedFetches).toBe(2)
-    expect([listener.values(), listener.stuck]).toEqual([['0', '1', '2'], []])
-  })
-
-  test('a batch that comes damaged again and again stops its partition, says so once, and is read when it comes whole', async () => {
-    const topic = await makeTopic(log)
-    const { proxy, through } = await behindProxy()
-    await appended(log.producer, topic, 0, numbered(3))
-    proxy.damageFetches(1_000)
-    const listener = new RecordingListener()
-
-    await stoppedLater(through.consumers.consumer(uniqueName('group'), [topic])).start(listener, soon())
-    await listener.until(() => listener.stuck.length > 0)
-    await listener.until(() => listener.assigned.length >= 3)
-    const before = [listener.stuck.length, listener.records.length]
-    proxy.damageFetches(0)
-    await listener.until(() => listener.records.length >= 3)
-
-    expect(before).toEqual([1, 0])
-    expect(listener.stuck).toMatchObject([{ partition: { topic, partition: 0 }, reason: { code: 'KAFKA_CHECKSUM_WRONG' } }])
-    expect(listener.values()).toEqual(['0', '1', '2'])
-  })
-
-  test('asks again at once when the log does not reach to the offset that is to be read, although it holds nothing to read', async () => {
-    const topic = await makeTopic(log)
-    const listener = new RecordingListener((_, range) => (listener.assigned.length === 1 ? 50n : range.latest))
-
-    // kafkajs would go on at 0 by itself, and nobody would hear of it before a record comes.
-    await stoppedLater(log.consumers.consumer(uniqueName('group'), [topic])).start(listener, soon())
-    await listener.until(() => listener.assigned.length >= 2)
-    await appended(log.producer, topic, 0, numbered(1))
-    await listener.until(() => listener.records.length >= 1)
-
-    expect(listener.offsets()).toEqual([0n])
   })
 
   test.each(['gzip', 'snappy', 'lz4', 'zstd'])('reads what a Java broker has compressed with %s', async (codec) => {

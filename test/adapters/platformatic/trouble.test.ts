@@ -80,27 +80,6 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
     expect(back.status).toBe('acked')
   })
 
-  test('is no member while Kafka does not answer, and is one again when it does', async () => {
-    const proxy = await proxied()
-    const log = newLog()
-    const topic = await makeTopic(log)
-    await log.producer.start(soon())
-    const listener = new RecordingListener()
-    const through = newLog({ brokers: [proxy.broker], sessionTimeoutMs: 6_000 })
-    const consumer = stoppedLater(through.consumers.consumer(uniqueName('group'), [topic]))
-    await consumer.start(listener, soon())
-    expect(consumer.joined).toBe(true)
-
-    proxy.refuse()
-    await until('it to notice', () => !consumer.joined)
-    proxy.pass()
-    await until('it to join again', () => consumer.joined)
-    await appended(log.producer, topic, 0, numbered(1))
-    await listener.until(() => listener.records.length >= 1)
-
-    expect(listener.failures).toEqual([])
-  })
-
   test('reads on without a rebalance when its connections are cut', async () => {
     const proxy = await proxied()
     const log = newLog()
@@ -118,31 +97,6 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
 
     expect(listener.values()).toEqual(['0', '1'])
     expect([listener.assigned.length, listener.revoked.length]).toEqual([1, 0])
-  })
-
-  test('leaves the group when its start is aborted in the middle of joining', async () => {
-    const log = newLog()
-    const [topic, group] = [await makeTopic(log), uniqueName('group')]
-    const { Kafka: Client }: { Kafka: typeof Kafka } = createRequire(import.meta.url)('kafkajs')
-    const judge = new Client({ brokers: [...brokers], clientId: 'judge', logLevel: 0 }).admin()
-    await judge.connect()
-    onTestFinished(() => judge.disconnect())
-    const described = async () => (await judge.describeGroups([group])).groups[0]
-    await stoppedLater(log.consumers.consumer(group, [topic])).start(new RecordingListener(), soon())
-    const abort = new AbortController()
-    const joining = log.consumers.consumer(group, [topic]).start(new RecordingListener(), abort.signal)
-    const ended = joining.then(
-      () => 'joined',
-      () => 'aborted',
-    )
-    await until('a rebalance', async () => (await described())?.state !== 'Stable')
-
-    abort.abort()
-
-    expect(await ended).toBe('aborted')
-    // A member that does not leave is counted until its session of ten seconds is over.
-    const alone = async () => ((await described())?.members.length === 1 && (await described())?.state === 'Stable') || undefined
-    await until('the first member alone', alone, 7_000)
   })
 
   test('shares a group with members that run the other driver, so that a service can change it while it runs', async () => {
@@ -193,21 +147,6 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
 
     expect(second.assigned[0]?.partition).toEqual(first.assigned[0]?.partition)
     expect(staying.assigned).toHaveLength(3)
-  })
-
-  test('reads the partitions that a topic gets while it is read', async () => {
-    const log = newLog({ countMs: 500 })
-    const topic = await makeTopic(log)
-    await log.producer.start(soon())
-    const listener = new RecordingListener()
-    await stoppedLater(log.consumers.consumer(uniqueName('group'), [topic])).start(listener, soon())
-    await listener.until(() => listener.assigned.length === 1)
-
-    await log.admin.raisePartitions(topic, 2)
-    await appended(log.producer, topic, 1, numbered(1))
-    await listener.until(() => listener.records.length >= 1)
-
-    expect(listener.records).toMatchObject([{ partition: 1, offset: 0n }])
   })
 
   test('knows its topics by their ids: one that was made again has another', async () => {

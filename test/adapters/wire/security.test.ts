@@ -14,7 +14,7 @@ import type { KafkaLogin } from '../../../src/adapters/wire/kafka-login.ts'
 import type { LogDriver } from '../../../src/core/broker/log-driver.ts'
 import { freePorts } from '../../../src/faces/stack/ports.ts'
 import { RecordingListener } from '../../conformance/log-listener.ts'
-import { numbered, soon } from '../../conformance/log-subject.ts'
+import { numbered, record, soon } from '../../conformance/log-subject.ts'
 import { KafkaCluster } from '../../kit/kafka-cluster.ts'
 
 const TOPIC = 'guarded'
@@ -170,6 +170,18 @@ describe.skipIf(!canRun)('on a Kafka that asks who one is (skipped without Java 
         message: expect.stringContaining('group'),
       })
     })
+
+    test('who may not read the configuration of a topic hears from the broker what is too large', async () => {
+      const log = logOf(address.login, { sasl: { mechanism: 'plain', username: 'poor', password: PASSWORD } })
+      await log.producer.start(soon())
+      const large = record(null, { value: Buffer.alloc(20_000) })
+
+      const refused = await log.producer.append({ topic: 'narrow', partition: 0 }, [large])
+      const taken = await log.producer.append({ topic: 'narrow', partition: 0 }, numbered(1))
+
+      expect(refused).toMatchObject({ status: 'refused', scope: 'record', reason: { details: { errorCode: 10 } } })
+      expect(taken.status).toBe('acked')
+    })
   })
 })
 
@@ -179,14 +191,20 @@ async function prepare(): Promise<void> {
   await log.admin.createTopics([
     { name: TOPIC, partitions: 1, replicationFactor: 1 },
     { name: 'secret', partitions: 1, replicationFactor: 1 },
+    { name: 'narrow', partitions: 1, replicationFactor: 1, settings: { 'max.message.bytes': '10000' } },
   ])
   await log.admin.close()
   await addScramUser('rich')
   const admin = new Kafka({ brokers: [address.plaintext], logLevel: 0 }).admin()
   await admin.connect()
-  const acl = [AclOperationTypes.READ, AclOperationTypes.DESCRIBE].map((operation) => ({
+  const rights = [
+    [TOPIC, AclOperationTypes.READ],
+    [TOPIC, AclOperationTypes.DESCRIBE],
+    ['narrow', AclOperationTypes.WRITE],
+  ] as const
+  const acl = rights.map(([resourceName, operation]) => ({
     resourceType: AclResourceTypes.TOPIC,
-    resourceName: TOPIC,
+    resourceName,
     resourcePatternType: ResourcePatternTypes.LITERAL,
     principal: 'User:poor',
     host: '*',

@@ -165,7 +165,7 @@ test('forget lets a group pass over a type that no build handles any more, and r
 test.skipIf(inject('brokers').length === 0)('lag is what stands between a group and the end of its topic', async () => {
   const bench = await ConsumeBench.open()
   const topic = `${inject('runPrefix')}lag`
-  const { KafkajsAdmin } = await import('../../../src/adapters/kafkajs/admin.ts')
+  const { kafkajsAdmin } = await import('../../../src/adapters/kafkajs/admin.ts')
   const { backbone } = bench.backbone()
   await backbone.stop()
   const { createBackbone } = await import('../../../src/index.ts')
@@ -177,7 +177,7 @@ test.skipIf(inject('brokers').length === 0)('lag is what stands between a group 
     logger: false,
   })
   onTestFinished(() => service.stop())
-  const admin = new KafkajsAdmin({ brokers: inject('brokers'), clientId: 'test' })
+  const admin = kafkajsAdmin({ brokers: inject('brokers'), clientId: 'test' })
   onTestFinished(() => admin.close())
   await admin.createTopics([{ name: topic, partitions: 1, replicationFactor: 1 }])
   await service.start({ run: ['relay'] })

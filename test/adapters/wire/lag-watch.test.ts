@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { LagWatch } from '../../../src/adapters/kafkajs/lag-watch.ts'
 import { PartitionBuffer } from '../../../src/adapters/kafkajs/partition-buffer.ts'
-import { PrefetchBudget } from '../../../src/adapters/kafkajs/prefetch-budget.ts'
+import { LagWatch } from '../../../src/adapters/wire/lag-watch.ts'
+import { PrefetchBudget } from '../../../src/adapters/wire/prefetch-budget.ts'
 import type { PartitionRange } from '../../../src/core/broker/log-consumer.ts'
 import { systemClock } from '../../../src/foundation/clock.ts'
 import { TransientError } from '../../../src/foundation/errors.ts'
@@ -18,7 +18,7 @@ beforeEach(() => {
   latest = 5n
   const fetcher = { range: async () => range(), seek: () => undefined, pause: () => undefined, resume: () => undefined }
   buffer = new PartitionBuffer(partition, { fetcher, budget: new PrefetchBudget(), clock: systemClock })
-  watch = new LagWatch({ partitions: () => [{ partition, buffer }], rangeOf: range, onStalled: (error) => stalled.push(error.message) })
+  watch = new LagWatch({ partitions: () => [buffer], rangeOf: range, onStalled: (error) => stalled.push(error.message) })
   watch.start()
   buffer.seek(2n)
 })

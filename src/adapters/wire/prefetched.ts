@@ -1,0 +1,93 @@
+import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
+import type { TrunklineError } from '../../foundation/errors.ts'
+import { FetchedRecords } from './fetched-records.ts'
+import type { PrefetchBudget } from './prefetch-budget.ts'
+
+export interface PrefetchedParts {
+  readonly budget: PrefetchBudget
+  /** Hears that no more should be fetched. */
+  readonly onFull: () => void
+  /** Hears that there is room again. */
+  readonly onRoom: () => void
+}
+
+/** Fetching of a partition stops above, and goes on below half of it. */
+const BYTES_MAX = 4 * 1024 * 1024
+
+/**
+ * What one partition has fetched ahead of its reader: so a slow partition never stops its neighbours, and a fast one has
+ * the next batch at hand.
+ */
+export class Prefetched {
+  readonly #parts: PrefetchedParts
+  readonly #waiting = new FetchedRecords()
+  #isFull = false
+  #lost: TrunklineError | undefined
+  #wake: (() => void) | undefined
+
+  constructor(parts: PrefetchedParts) {
+    this.#parts = parts
+  }
+
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
+  add(records: readonly ConsumedRecord[]): void {
+    if (records.length === 0) return
+    const { budget, onFull } = this.#parts
+    budget.add(this.#waiting.add(records))
+    if (!this.#isFull && (this.#waiting.bytes > BYTES_MAX || budget.isSpent)) {
+      this.#isFull = true
+      onFull()
+    }
+    this.#wake?.()
+  }
+
+  /** Nothing more will come. What is here is handed over first, then the reader hears why. */
+  lose(reason: TrunklineError): void {
+    this.#lost = reason
+    this.#wake?.()
+  }
+
+  /** Waits for the next records; rejects when the signal aborts or the place was lost. */
+  async take(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
+    while (this.#waiting.isEmpty) {
+      if (this.#lost !== undefined) throw this.#lost
+      await this.#changed(signal)
+      signal.throwIfAborted()
+    }
+    const { records, bytes } = this.#waiting.take()
+    this.#release(bytes)
+    return records
+  }
+
+  /** Drops everything, also why there would be no more. */
+  clear(): void {
+    this.#parts.budget.giveBack(this.#waiting.clear())
+    this.#isFull = false
+    this.#lost = undefined
+  }
+
+  #release(bytes: number): void {
+    const { budget, onRoom } = this.#parts
+    budget.giveBack(bytes)
+    const hasRoom = this.#waiting.isEmpty || (this.#waiting.bytes < BYTES_MAX / 2 && !budget.isSpent)
+    if (!this.#isFull || !hasRoom) return
+    this.#isFull = false
+    onRoom()
+  }
+
+  #changed(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        signal.removeEventListener('abort', wake)
+        this.#wake = undefined
+        resolve()
+      }
+      this.#wake = wake
+      signal.addEventListener('abort', wake)
+      if (signal.aborted) wake()
+    })
+  }
+}
