@@ -1,9 +1,9 @@
 import { Consumer as BareConsumer, Producer as BareProducer, MessagesStreamModes } from '@platformatic/kafka'
 import { type Consumer, Kafka, logLevel, type Producer } from 'kafkajs'
-import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
 import type { LogDriver } from '../src/core/broker/log-driver.ts'
 import type { LogRecord } from '../src/core/broker/log-producer.ts'
 import { CountingListener } from './counting-listener.ts'
+import { ports } from './driver-ports.ts'
 
 /** Sends finished batches to one topic. What it needs to make of them is made before the clock starts. */
 export interface Feeder {
@@ -136,7 +136,8 @@ export function ported(name: string, driver: (brokers: readonly string[]) => Log
   }
 }
 
-export const ours = ported('our port on kafkajs', (brokers) => kafkajsLog({ brokers, clientId: 'bench' }))
+export const ours = ported('our port on kafkajs', ports.kafkajs)
+export const oursOnPlatformatic = ported('our port on platformatic', ports.platformatic)
 
 /** A record that says when it was made. */
 export function recordFor(madeAt: number): LogRecord {

@@ -60,7 +60,7 @@ async function appendUntilAcked({ producer }: LogDriver, target: TopicPartition)
 
 /** Two members share the partitions; one ends. @returns seconds until the other has read a newer record of each partition */
 async function untilRead(log: LogDriver, cluster: KafkaCluster, signal: 'SIGKILL' | 'SIGTERM'): Promise<number> {
-  const member = spawn(process.execPath, [program, 'member', cluster.brokers.join(','), TOPIC, '0', GROUP], {
+  const member = spawn(process.execPath, [program, 'member', 'kafkajs', cluster.brokers.join(','), TOPIC, '0', GROUP], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   await says(member, 'joined')

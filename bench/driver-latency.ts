@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
 import type { LogRecord } from '../src/core/broker/log-producer.ts'
 import type { BenchContext } from './context.ts'
-import { type BenchClient, bare, type Feeder, ours, recordFor } from './driver-clients.ts'
+import { type BenchClient, bare, type Feeder, ours, oursOnPlatformatic, recordFor } from './driver-clients.ts'
 import { median, type Row, toRow } from './result.ts'
 
 const PARTITIONS = 4
@@ -20,16 +20,26 @@ interface Percentiles {
 
 /** From the moment a record is given to the producer until a consumer's listener has it, at 500 a second. */
 export async function latency(context: BenchContext): Promise<readonly Row[]> {
-  const [us, them]: [Percentiles[], Percentiles[]] = [[], []]
+  const clients = [ours, oursOnPlatformatic, bare]
+  const waits = new Map<BenchClient, Percentiles[]>(clients.map((client) => [client, []]))
   for (let run = 1; run <= context.runs; run++) {
-    us.push(await measure(context, ours, `${process.pid}-us-${run}`))
-    them.push(await measure(context, bare, `${process.pid}-them-${run}`))
-    context.say(`run ${run}, produced to handed over: ${told(us.at(-1))} through our port, ${told(them.at(-1))} bare`)
+    for (const client of run % 2 === 0 ? clients.toReversed() : clients) {
+      const measured = await measure(context, client, `${process.pid}-${clients.indexOf(client)}-${run}`)
+      waits.get(client)?.push(measured)
+      const { p50, p99 } = measured
+      context.say(`run ${run}, produced to handed over, ${client.name}: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`)
+    }
   }
+  const them = waits.get(bare) ?? []
+  return [...rowsOf('', waits.get(ours) ?? [], them), ...rowsOf('platformatic: ', waits.get(oursOnPlatformatic) ?? [], them)]
+}
+
+function rowsOf(prefix: string, us: readonly Percentiles[], them: readonly Percentiles[]): Row[] {
   return (['p50', 'p99'] as const).map((which) => {
     const [figure, baseline] = [median(us.map((each) => each[which])), median(them.map((each) => each[which]))]
     const ratio = median(us.map((each, run) => each[which] / (them[run]?.[which] ?? 0)))
-    const row = toRow({ bench: 'driver', name: `produced → handed over, ${which}, at ${PER_SECOND}/s`, unit: 'ms', figure, baseline })
+    const name = `${prefix}produced → handed over, ${which}, at ${PER_SECOND}/s`
+    const row = toRow({ bench: 'driver', name, unit: 'ms', figure, baseline })
     return { ...row, ratio: Number(ratio.toPrecision(4)), bar: `ratio <= ${RATIO_AT_MOST}`, holds: ratio <= RATIO_AT_MOST }
   })
 }
@@ -102,8 +112,4 @@ class Lane {
       await this.#feeder.prepare(this.#topic, this.#partition, batch)()
     }
   }
-}
-
-function told(percentiles: Percentiles | undefined): string {
-  return `p50 ${percentiles?.p50.toFixed(2)} ms, p99 ${percentiles?.p99.toFixed(2)} ms`
 }

@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { z } from 'zod'
 import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
 import type { BenchContext } from './context.ts'
+import type { DriverName } from './driver-ports.ts'
 import { type Row, toRow } from './result.ts'
 
 /** What a small container sets: by itself V8 lets what is young grow to some hundred megabytes on a large machine, whoever makes it. */
@@ -19,25 +20,33 @@ export async function processRows({ stack, say }: BenchContext): Promise<readonl
   const { admin } = kafkajsLog({ brokers: stack.brokers, clientId: 'bench' })
   await admin.createTopics([{ name: topic, partitions: 4, replicationFactor: 1 }])
   await admin.close()
-  const idle = await run('idle', stack.brokers, topic)
-  const resident = await run('pass', stack.brokers, topic, RECORDS)
-  say(`idle ${(idle * 100).toFixed(2)} % of a core; ${Math.round(resident / MEGABYTE)} MiB at most while a million records pass`)
+  const place = { brokers: stack.brokers, topic }
+  return [...(await rowsOf('kafkajs', '', place, say)), ...(await rowsOf('platformatic', 'platformatic: ', place, say))]
+}
+
+async function rowsOf(driver: DriverName, prefix: string, place: Place, say: BenchContext['say']): Promise<Row[]> {
+  const idle = await run('idle', driver, place)
+  const resident = await run('pass', driver, { ...place, records: RECORDS })
+  const told = `idle ${(idle * 100).toFixed(2)} % of a core; ${Math.round(resident / MEGABYTE)} MiB at most while a million records pass`
+  say(`${driver}: ${told}`)
+  const row = { bench: 'driver', name: `${prefix}idle process, one producer and one consumer`, unit: '% of a core' }
+  const name = `${prefix}memory while a million records pass (${YOUNG_GENERATION})`
   return [
-    toRow({ bench: 'driver', name: 'idle process, one producer and one consumer', unit: '% of a core', figure: idle * 100, atMost: 0.5 }),
-    toRow({
-      bench: 'driver',
-      name: `memory while a million records pass (${YOUNG_GENERATION})`,
-      unit: 'MiB',
-      figure: resident / MEGABYTE,
-      atMost: 200,
-    }),
+    toRow({ ...row, figure: idle * 100, atMost: 0.5 }),
+    toRow({ bench: 'driver', name, unit: 'MiB', figure: resident / MEGABYTE, atMost: 200 }),
   ]
 }
 
-async function run(mode: 'idle' | 'pass', brokers: readonly string[], topic: string, records = 0): Promise<number> {
+interface Place {
+  readonly brokers: readonly string[]
+  readonly topic: string
+  readonly records?: number
+}
+
+async function run(mode: 'idle' | 'pass', driver: DriverName, { brokers, topic, records = 0 }: Place): Promise<number> {
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [YOUNG_GENERATION, program, mode, brokers.join(','), topic, String(records)],
+    [YOUNG_GENERATION, program, mode, driver, brokers.join(','), topic, String(records)],
     {
       timeout: 240_000,
     },

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
 import type { LogRecord } from '../src/core/broker/log-producer.ts'
 import type { BenchContext } from './context.ts'
-import { type BenchClient, bare, ours, stock } from './driver-clients.ts'
+import { type BenchClient, bare, ours, oursOnPlatformatic, stock } from './driver-clients.ts'
 import { failover } from './driver-failover.ts'
 import { javaProducer } from './driver-java.ts'
 import { latency } from './driver-latency.ts'
@@ -27,21 +27,26 @@ interface Rates {
 type Round = ReadonlyMap<BenchClient, Rates>
 
 /**
- * The log through our port on kafkajs, beside kafkajs as it comes and `@platformatic/kafka` as it comes.
+ * The log through our port on each driver, beside kafkajs as it comes and `@platformatic/kafka` as it comes.
  *
  * Every client sends the same finished records to a topic of its own, at its best batch size, and reads it back.
  */
 export async function driver(context: BenchContext): Promise<readonly Row[]> {
   const java = await javaProducer(context)
   if (java !== undefined) context.say(`for scale: Java's ProducerPerformance ${Math.round(java)} records/s`)
-  const plain = await rounds(context, [stock, bare, ours], 0)
-  const withHeaders = await rounds(context, [stock, ours], HEADERS)
+  const clients = [stock, bare, ours, oursOnPlatformatic]
+  const plain = await rounds(context, clients, 0)
+  const withHeaders = await rounds(context, clients, HEADERS)
   return [
     beside('produce / stock kafkajs', plain, ours, stock, 'produced', 2),
     beside('produce / bare @platformatic/kafka', plain, ours, bare, 'produced', 0.9),
     beside('consume / stock kafkajs', plain, ours, stock, 'consumed', 1.3),
     beside('produce with 6 headers / stock kafkajs', withHeaders, ours, stock, 'produced', 4),
     beside('consume with 6 headers / stock kafkajs', withHeaders, ours, stock, 'consumed', 2),
+    beside('platformatic: produce / bare', plain, oursOnPlatformatic, bare, 'produced', 0.8),
+    beside('platformatic: consume / bare', plain, oursOnPlatformatic, bare, 'consumed', 0.8),
+    beside('platformatic: produce with 6 headers / bare', withHeaders, oursOnPlatformatic, bare, 'produced', 0.8),
+    beside('platformatic: consume with 6 headers / bare', withHeaders, oursOnPlatformatic, bare, 'consumed', 0.8),
     ...(await latency(context)),
     ...(await processRows(context)),
     ...(await failover(context)),

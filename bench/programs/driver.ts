@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { kafkajsLog } from '../../src/adapters/kafkajs/kafkajs-log.ts'
 import { CountingListener } from '../counting-listener.ts'
+import { ports } from '../driver-ports.ts'
 
 const SETTLE_MS = 3_000
 const IDLE_MS = 10_000
@@ -10,8 +10,8 @@ const BATCH = 1_000
 const VALUE = Buffer.alloc(300, 'x')
 const PARTITIONS = [0, 1, 2, 3]
 
-const [mode, brokers = '', topic = '', records = '0', group = `bench-${process.pid}`] = process.argv.slice(2)
-const log = kafkajsLog({ brokers: brokers.split(','), clientId: 'bench' })
+const [mode, driver, brokers = '', topic = '', records = '0', group = `bench-${process.pid}`] = process.argv.slice(2)
+const log = ports[driver === 'platformatic' ? driver : 'kafkajs'](brokers.split(','))
 
 let read = 0
 await log.producer.start(AbortSignal.timeout(60_000))
