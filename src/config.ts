@@ -158,7 +158,7 @@ export const backboneOptions = z.strictObject({
   lockTimeout: duration({ min: '10ms', max: '10m' }).prefault('10s'),
   /** How long a frozen process may hold its transaction open, and a statement go unanswered. Default '60s'; above every handler's timeout. */
   idleInTransaction: duration({ min: '1s', max: '1h' }).prefault('60s'),
-  /** How long `start()` waits for the database and the brokers. Default '30s'. */
+  /** How long `start()` waits for the database, and a process that consumes for the brokers. Default '30s'. */
   startTimeout: duration({ min: '100ms', max: '1h' }).prefault('30s'),
   /** How long `stop()` waits for what is running; closing connections may add two seconds. Default '10s'. */
   stopTimeout: duration({ min: '0ms', max: '10m' }).prefault('10s'),

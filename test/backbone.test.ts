@@ -93,6 +93,7 @@ test('a database that does not answer is named with its address and without its 
 test('brokers that do not answer are named, and nothing runs afterwards', async () => {
   const broker = `127.0.0.1:${await deadPort()}`
   const backbone = build(await database(), { kafka: { driver: 'kafkajs', brokers: [broker] }, startTimeout: '500ms' })
+  backbone.subscribe(OrderPlaced, async () => undefined)
 
   await expect(backbone.start()).rejects.toThrow(new RegExp(`Kafka at ${broker}`))
 

@@ -29,6 +29,8 @@ export interface DiagnosticCatalogue {
   'relay.due': { readonly messages: number }
   'relay.overlooked': { readonly id: string; readonly topic: string }
   'relay.polling_only': { readonly reason: string }
+  /** Kafka did not answer when the relay started; it starts all the same. */
+  'relay.kafka_unheard': { readonly reason: string }
 
   'producer.replaced': { readonly reason: string }
 

@@ -31,6 +31,8 @@ export interface LifeParts<Tx extends object> extends SharedParts, DatabaseParts
   readonly middlewares: readonly Middleware<Tx>[]
 }
 
+/** After so long without an answer of Kafka a relay that starts says so. */
+const KAFKA_UNHEARD_MS = 5_000
 /** Beyond the deadline, for connections to be closed that somebody still uses. */
 const STOP_MARGIN_MS = 1_000
 
@@ -110,7 +112,7 @@ export class Life<Tx extends object> {
     try {
       await this.#startHealthServer()
       await this.#reachDatabase()
-      if (roles.includes('consume') || roles.includes('relay')) await this.#reachLog()
+      await this.#prepareLog(roles)
       await askForIds(this.#parts, [...this.#parts.sagas.commands(), ...this.#parts.subscriptions.replies()])
       await this.#startParts(roles)
     } catch (error) {
@@ -130,11 +132,9 @@ export class Life<Tx extends object> {
 
   async #startParts(roles: readonly Role[]): Promise<void> {
     const { log, subscriptions, sagas } = this.#parts
-    const signal = this.#stopping.signal
     if (roles.includes('relay')) {
       this.#relay = new Relay({ ...this.#parts, ...log }, this.#options.relay)
-      await log.producer.start(signal)
-      this.#refuseWhenStopping()
+      this.#connectProducer()
       await this.#relay.start()
     }
     this.#refuseWhenStopping()
@@ -238,11 +238,26 @@ export class Life<Tx extends object> {
     await this.#retry(`the database at ${this.#parts.address}`, () => checkMigrated(this.#parts.database.outside))
   }
 
-  async #reachLog(): Promise<void> {
+  /** Whoever consumes asks Kafka first. A relay without Kafka can work: what is published waits in the outbox. */
+  async #prepareLog(roles: readonly Role[]): Promise<void> {
     const { log, subscriptions } = this.#parts
-    await this.#retry(`Kafka at ${log.address}`, async () => {
-      await log.admin.brokers()
-      await log.prepareTopics(subscriptions.topics())
+    const topics = subscriptions.topics()
+    const consumes = roles.includes('consume') && topics.length > 0
+    if (consumes) await this.#retry(`Kafka at ${log.address}`, () => log.admin.brokers().then(() => undefined))
+    if (consumes || roles.includes('relay')) await log.prepareTopics(topics)
+  }
+
+  /** In the background; only what a person must correct ends the relay. */
+  #connectProducer(): void {
+    const { log, diagnostics } = this.#parts
+    const connected = log.producer.start(this.#stopping.signal)
+    connected.catch((error: unknown) => {
+      if (isTrunklineError(error) && error.name === 'ConfigurationError') this.#partFailed('producer', error)
+    })
+    void endsWithin(settled(connected), KAFKA_UNHEARD_MS).then((ended) => {
+      if (ended) return
+      const reason = `Kafka at ${log.address} did not answer within ${KAFKA_UNHEARD_MS} ms. Messages wait in the outbox and leave when it does; check the address if it should be there.`
+      diagnostics.emit('relay.kafka_unheard', { reason })
     })
   }
 

@@ -119,6 +119,20 @@ export function outboxPassConformance<Tx>(name: string, begin: Begin<Tx>): void 
     expect(after.assumptionHolds).toBe(false)
     expect(after.running).not.toContain(number)
   })
+
+  test(`${name} gives up a read that nobody answers in time, and answers the next`, async () => {
+    const subject = await begin()
+    await append(subject, [row('a')])
+    const { read, topics } = await owner(subject)
+
+    const slow = await subject.database.transaction(async (tx) => {
+      await subject.database.queryable(tx).query('lock table trunkline.outbox in access exclusive mode')
+      return await read({ withinMs: 50 }).catch((error: unknown) => error)
+    })
+
+    expect(slow).toMatchObject({ name: 'TransientError', code: 'STATEMENT_TOO_SLOW' })
+    expect(await topics()).toEqual(['a'])
+  })
 }
 
 /** Runs `work` while a transaction has taken a number and is not over; then that is rolled back. */

@@ -30,6 +30,7 @@ const wholeTable: Pass = {
   upTo: 1_000_000n,
   limit: 100,
   bytesMax: 1_000_000,
+  withinMs: 30_000,
   inFlight: [],
   only: undefined,
   without: [],

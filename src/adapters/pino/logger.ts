@@ -21,6 +21,7 @@ const levels: Partial<Record<keyof DiagnosticCatalogue, Level>> = {
   'relay.released': 'info',
   'relay.overlooked': 'error',
   'relay.polling_only': 'warn',
+  'relay.kafka_unheard': 'warn',
   'producer.replaced': 'warn',
   'consumer.assigned': 'info',
   'consumer.revoked': 'info',

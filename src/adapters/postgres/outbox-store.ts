@@ -85,7 +85,7 @@ class PostgresOutboxStore implements OutboxStore {
   }
 
   async fetchPending(term: Term, pass: Pass): Promise<PassResult | undefined> {
-    return toPassResult(await this.#reader.ask(passSql, passValues(term, pass)), pass)
+    return toPassResult(await this.#reader.askWithin(passSql, passValues(term, pass), pass.withinMs), pass)
   }
 
   async remove(term: Term, rows: readonly PendingRow[]): Promise<bigint | undefined> {

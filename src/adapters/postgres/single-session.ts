@@ -1,11 +1,15 @@
 import { Client, type ClientConfig, type CustomTypesConfig, type QueryConfig } from 'pg'
+import { TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
-import { mapDatabaseError } from './errors.ts'
+import { requestCancel } from './cancel-request.ts'
+import { codeOf, mapDatabaseError } from './errors.ts'
 import { PreparedStatements } from './prepared-statements.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
 /** A connection that is silent for longer is lost. */
 const ANSWER_TIMEOUT_MS = 35_000
+/** The server's code for a statement that was broken off. */
+const CANCELLED = '57014'
 /** A value as the server wrote it; `null` for SQL's null. */
 export type RawRow = readonly (string | null)[]
 
@@ -58,6 +62,17 @@ export class SingleSession {
     return answer
   }
 
+  /**
+   * As `ask`, for what others must not wait for.
+   *
+   * @throws TransientError `STATEMENT_TOO_SLOW` the server had said nothing for `withinMs`, and broke it off when it was told to
+   */
+  askWithin(text: string, values: readonly unknown[], withinMs: number): Promise<RawRow[]> {
+    const answer = this.#turn.then(() => this.#askWithin(text, values, withinMs))
+    this.#turn = answer.catch(() => undefined)
+    return answer
+  }
+
   /** Hears what is said on a channel of the database, where the server lets it. */
   async listen(channel: string, onSaid: (what: string) => void): Promise<void> {
     this.#client.on('notification', (message) => {
@@ -72,6 +87,26 @@ export class SingleSession {
   async close(deadlineMs: number): Promise<void> {
     const ended = this.#client.end().catch(() => undefined)
     if (!(await endsWithin(ended, deadlineMs))) this.#client.connection.stream.destroy()
+  }
+
+  async #askWithin(text: string, values: readonly unknown[], withinMs: number): Promise<RawRow[]> {
+    const { stream } = this.#client.connection
+    let [heard, cancelled] = [stream.bytesRead, undefined as Promise<void> | undefined]
+    // What comes over a slow network is on its way: it would not come sooner if it were asked for again.
+    const watch = setInterval(() => {
+      if (stream.bytesRead === heard) cancelled ??= requestCancel(this.#client)
+      heard = stream.bytesRead
+    }, withinMs)
+    try {
+      return await this.#ask(text, values, ANSWER_TIMEOUT_MS)
+    } catch (error) {
+      if (cancelled === undefined || codeOf(error) !== CANCELLED) throw error
+      const message = `The server worked on a statement of the relay for ${withinMs} ms without an answer, so it was given up.`
+      throw new TransientError('STATEMENT_TOO_SLOW', message, { withinMs }, error)
+    } finally {
+      clearInterval(watch)
+      await cancelled
+    }
   }
 
   async #ask(text: string, values: readonly unknown[], answerTimeoutMs: number): Promise<RawRow[]> {

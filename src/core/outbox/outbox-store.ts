@@ -55,6 +55,8 @@ export interface Pass {
   readonly bytesMax: number
   /** Rows that were read and are not yet known to be gone. */
   readonly inFlight: readonly bigint[]
+  /** It is given up when nothing of it has come for so long: the lease must be renewed, and rows that are not vacuumed may be many. */
+  readonly withinMs: number
   /** Only rows of these; `undefined`: of all. */
   readonly only: readonly Section[] | undefined
   readonly without: readonly Section[]
@@ -130,7 +132,7 @@ export interface OutboxStore {
   /** Ends the term now, so that a successor need not wait for the lease to run out, and tells the stand-bys. */
   release(term: Term): Promise<void>
 
-  /** Reads the lowest rows that the pass may show. */
+  /** Reads the lowest rows that the pass may show. @throws TransientError `STATEMENT_TOO_SLOW` it was given up after `pass.withinMs`: look through less */
   fetchPending(term: Term, pass: Pass): Promise<PassResult | undefined>
 
   /**

@@ -1,14 +1,15 @@
-import { messageOf } from '../../foundation/errors.ts'
+import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { Episodes } from './episodes.ts'
 import { HeldKeys } from './held-keys.ts'
 import { Holding } from './holding.ts'
 import { InFlight } from './in-flight.ts'
 import { Lanes } from './lanes.ts'
-import type { OutboxStore, PassResult, Section, Term } from './outbox-store.ts'
+import type { OutboxStore, Pass, PassResult, Section, Term } from './outbox-store.ts'
 import type { RelayParts, RelaySettings } from './relay-options.ts'
 import { Removals } from './removals.ts'
 import { SettledMark } from './settled-mark.ts'
+import { Stride } from './stride.ts'
 import { TopicRoutes } from './topic-routes.ts'
 import { unlessAborted } from './unless-aborted.ts'
 import { Upkeep } from './upkeep.ts'
@@ -16,9 +17,8 @@ import type { WakeUp } from './wake-up.ts'
 
 const STOP_DEADLINE_MS = 5_000
 const RELEASE_MS = 1_000
-/** Numbers that one pass looks through: what it leaves out costs about 1 ms for 5,000 rows. Empty stretches are taken in longer steps. */
-const SPAN = 50_000n
-const SPAN_MAX = 10_000_000_000n
+/** One read may take this part of the lease: a renewal waits behind it, and perhaps behind a step of the sweep. */
+const READ_SHARE = 0.2
 
 export interface RelayTermParts extends RelayParts {
   readonly store: OutboxStore
@@ -42,14 +42,18 @@ export class RelayTerm {
   /** The last number anybody had taken when the last pass looked. */
   #lastNumber = 0n
   #numberBeforeRemoval = 0n
-  #span = SPAN
-  #catchUpSpan = SPAN
+  readonly #stride: Stride
+  readonly #catchUpStride: Stride
+  readonly #readWithinMs: number
   #failure: unknown
 
   constructor(parts: RelayTermParts, term: Term, options: RelaySettings) {
     this.#parts = parts
     this.#term = term
     this.#options = options
+    this.#readWithinMs = options.lease * READ_SHARE
+    this.#stride = new Stride(this.#readWithinMs)
+    this.#catchUpStride = new Stride(this.#readWithinMs)
     const episodes = new Episodes(parts.incidents)
     const onOver = (): void => this.#end('another owner took the lease')
     const onFailed = (error: unknown): void => this.#fail(error)
@@ -138,14 +142,13 @@ export class RelayTerm {
   async #readOn(signal: AbortSignal): Promise<boolean> {
     if (!this.#hasRoom) return false
     const before = this.#mark.at
-    const upTo = before + this.#span
-    const result = await this.#read(before, upTo, undefined, this.#lanes.closed(before))
+    const upTo = before + this.#stride.length
+    const result = await this.#read(this.#stride, before, undefined, this.#lanes.closed(before))
     if (result === undefined || signal.aborted) return false
     if (!this.#mark.accepts(result)) return true
     this.#lastNumber = result.lastNumber
     this.#mark.move(result, before, readTo(result, upTo))
     this.#take(result)
-    this.#span = result.rows.length > 0 ? SPAN : min(this.#span * 2n, SPAN_MAX)
     await this.#noteNumber()
     return result.limited || (this.#mark.at > before && upTo < result.lastNumber)
   }
@@ -157,8 +160,8 @@ export class RelayTerm {
     if (behind === undefined) return false
     // Not above the mark: a row that was undecided may have come in below those that were left.
     const after = min(behind.from - 1n, this.#mark.at)
-    const upTo = after + this.#catchUpSpan
-    const result = await this.#read(after, upTo, behind.only, behind.without)
+    const upTo = after + this.#catchUpStride.length
+    const result = await this.#read(this.#catchUpStride, after, behind.only, behind.without)
     if (result === undefined || signal.aborted || !this.#mark.accepts(result)) {
       behind.giveUp()
       return result !== undefined
@@ -166,20 +169,21 @@ export class RelayTerm {
     const to = readTo(result, upTo)
     this.#take(result)
     behind.done(to < result.lastNumber ? to : undefined)
-    this.#catchUpSpan = result.rows.length > 0 ? SPAN : min(this.#catchUpSpan * 2n, SPAN_MAX)
     return true
   }
 
+  /** @returns `undefined` when the term is over, or the step was too long: the next one is shorter */
   async #read(
+    stride: Stride,
     after: bigint,
-    upTo: bigint,
     only: readonly Section[] | undefined,
     without: readonly Section[],
   ): Promise<PassResult | undefined> {
     const { store, clock } = this.#parts
-    const result = await store.fetchPending(this.#term, {
+    const pass: Pass = {
       after,
-      upTo,
+      upTo: after + stride.length,
+      withinMs: this.#readWithinMs,
       limit: Math.min(this.#options.passSize, this.#options.inFlightMax - this.#inFlight.size),
       bytesMax: this.#options.inFlightBytes - this.#inFlight.bytes,
       inFlight: [...this.#inFlight.above(after), ...this.#held.rowsAbove(after)],
@@ -188,9 +192,18 @@ export class RelayTerm {
       held: this.#held.keys(),
       assumedRunning: this.#mark.assumedRunning,
       namesRunningBelow: this.#mark.namesRunningBelow(clock.monotonic()),
-    })
-    if (result === undefined) this.#end('another owner took the lease')
-    return result
+    }
+    const beganAt = clock.monotonic()
+    try {
+      const result = await store.fetchPending(this.#term, pass)
+      if (result === undefined) this.#end('another owner took the lease')
+      else stride.took(clock.monotonic() - beganAt, result.rows.length)
+      return result
+    } catch (error) {
+      if (!isTrunklineError(error, 'STATEMENT_TOO_SLOW')) throw error
+      stride.tooLong()
+      return undefined
+    }
   }
 
   #take({ rows }: PassResult): void {

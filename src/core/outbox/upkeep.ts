@@ -1,5 +1,5 @@
 import type { Clock } from '../../foundation/clock.ts'
-import { messageOf } from '../../foundation/errors.ts'
+import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { Episodes } from './episodes.ts'
 import type { HeldKeys } from './held-keys.ts'
@@ -8,14 +8,17 @@ import type { Lanes } from './lanes.ts'
 import { lowest } from './lowest.ts'
 import type { OutboxStore, PendingRow, Term } from './outbox-store.ts'
 import type { SettledMark } from './settled-mark.ts'
+import { Stride } from './stride.ts'
 import { unlessAborted } from './unless-aborted.ts'
 import type { WakeUp } from './wake-up.ts'
 
 const LOOK_EVERY_MS = 1_000
 const MOVE_MAX = 1_000
 const SWEEP_EVERY_MS = 10_000
-/** A sweep walks over whatever is not vacuumed: it may take this part of the time, no more. */
+/** A sweep walks over whatever is not vacuumed: it may take this part of the time, no more … */
 const SWEEP_SHARE = 0.005
+/** … and so much of it in one go, for passes and the renewal of the lease wait behind it. */
+const SWEEP_STEP_MS = 100
 /** The archive has room for two days ahead. */
 const TEND_EVERY_MS = 3_600_000
 const TEND_AGAIN_MS = 60_000
@@ -42,7 +45,9 @@ export class Upkeep {
   readonly #parts: UpkeepParts
   readonly #term: Term
   readonly #events: UpkeepEvents
+  readonly #sweepStride = new Stride(SWEEP_STEP_MS, 'longest')
   #sweepAtMs: number
+  #sweptTo = 0n
   #tendAtMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: UpkeepParts, term: Term, events: UpkeepEvents) {
@@ -106,31 +111,56 @@ export class Upkeep {
 
   /**
    * Looks whether a row below the mark was overlooked. There is none, unless there is a bug: so it is an alarm, and
-   * reading begins again at the lowest row.
+   * reading begins again at the lowest row. Where much is not vacuumed, one sweep takes many rounds.
    */
   async #sweep(): Promise<void> {
-    const { store, clock, mark, inFlight, lanes, held, wakeUp } = this.#parts
+    const { clock, mark, wakeUp } = this.#parts
     const beganAt = clock.monotonic()
-    const result = await store.fetchPending(this.#term, {
-      after: 0n,
-      upTo: mark.hard,
-      limit: 1,
-      bytesMax: 1,
-      inFlight: [...inFlight.above(0n), ...held.rowsAbove(0n)],
-      only: undefined,
-      without: lanes.behind(),
-      held: held.keys(),
-      assumedRunning: [],
-      namesRunningBelow: undefined,
-    })
-    if (result === undefined) return this.#events.onOver()
-    const tookMs = clock.monotonic() - beganAt
-    this.#sweepAtMs = clock.monotonic() + Math.max(SWEEP_EVERY_MS, tookMs / SWEEP_SHARE)
-    const [row] = result.rows
-    if (row === undefined) return
-    mark.reset()
-    wakeUp.wake()
-    this.#tell(row)
+    let tookMs = 0
+    for (let more = true; more && tookMs < SWEEP_STEP_MS; tookMs = clock.monotonic() - beganAt) {
+      const row = await this.#sweepStep()
+      if (row !== undefined) {
+        mark.reset()
+        wakeUp.wake()
+        this.#tell(row)
+      }
+      more = row === undefined && this.#sweptTo > 0n
+    }
+    const pauseMs = Math.max(this.#sweptTo > 0n ? LOOK_EVERY_MS : SWEEP_EVERY_MS, tookMs / SWEEP_SHARE)
+    this.#sweepAtMs = clock.monotonic() + pauseMs
+  }
+
+  /** @returns what was overlooked; the place where the next step begins is 0 when the sweep is done */
+  async #sweepStep(): Promise<PendingRow | undefined> {
+    const { store, clock, mark, inFlight, lanes, held } = this.#parts
+    const upTo = lowest([this.#sweptTo + this.#sweepStride.length, mark.hard]) ?? mark.hard
+    const beganAt = clock.monotonic()
+    try {
+      const result = await store.fetchPending(this.#term, {
+        after: this.#sweptTo,
+        upTo,
+        withinMs: SWEEP_STEP_MS,
+        limit: 1,
+        bytesMax: 1,
+        inFlight: [...inFlight.above(this.#sweptTo), ...held.rowsAbove(this.#sweptTo)],
+        only: undefined,
+        without: lanes.behind(),
+        held: held.keys(),
+        assumedRunning: [],
+        namesRunningBelow: undefined,
+      })
+      if (result === undefined) {
+        this.#events.onOver()
+        return undefined
+      }
+      this.#sweepStride.took(clock.monotonic() - beganAt, 0)
+      this.#sweptTo = upTo < mark.hard && result.rows.length === 0 ? upTo : 0n
+      return result.rows[0]
+    } catch (error) {
+      if (!isTrunklineError(error, 'STATEMENT_TOO_SLOW')) throw error
+      this.#sweepStride.tooLong()
+      return undefined
+    }
   }
 
   #tell({ id, topic, seq }: PendingRow): void {

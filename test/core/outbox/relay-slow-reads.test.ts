@@ -1,0 +1,64 @@
+import { describe, expect, test } from 'vitest'
+import { TransientError } from '../../../src/foundation/errors.ts'
+import { aroundOutbox } from '../../kit/broken/around-outbox.ts'
+import { until, Witness } from '../../kit/wait.ts'
+import { RelayBench } from './relay-bench.ts'
+
+const leaseUntil = 'select expires_at > $1::timestamptz as reached, clock_timestamp() as now from trunkline.outbox_lease'
+
+describe('reads that take long', () => {
+  test('do not cost the owner its office: while the table is locked for three leases, it is renewed', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    const relay = bench.assembly({ lease: '1s' })
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await bench.publish('t', 'a')
+    await bench.relayed()
+
+    const operator = await bench.pool.connect()
+    await operator.query('begin')
+    await operator.query('lock table trunkline.outbox in access exclusive mode')
+    const [before] = await bench.query(leaseUntil, ['infinity'])
+    const threeLeasesLater = new Date(Number(before?.['now']) + 3_000)
+    await until('three leases', async () => (await bench.query(leaseUntil, [threeLeasesLater]))[0]?.['reached'] === true)
+    const endedMeanwhile = witness.all('relay.term_ended')
+    await operator.query('rollback')
+    operator.release()
+    await bench.publish('t', 'a')
+    await bench.relayed()
+
+    expect(endedMeanwhile).toEqual([])
+    expect(await bench.messages('t')).toEqual([['a1', 'a2']])
+  })
+
+  test('get through a stretch of numbers that is too long for one of them, in shorter steps', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    await bench.publish('t', 'a')
+    await bench.query("select setval('trunkline.outbox_seq_seq', 2000000)")
+    await bench.publish('t', 'a')
+    // As where a row was deleted for each of these numbers, and none of them is vacuumed.
+    const slow = new TransientError('STATEMENT_TOO_SLOW', 'the read took too long')
+    let givenUp = 0
+    const relay = bench.assembly(
+      {},
+      {
+        outboxes: (real) =>
+          aroundOutbox(real, (store) => ({
+            fetchPending: async (term, pass) => {
+              if (pass.upTo - pass.after <= 30_000n) return await store.fetchPending(term, pass)
+              givenUp++
+              throw slow
+            },
+          })),
+      },
+    )
+    const witness = new Witness(relay.diagnostics)
+
+    await relay.start({ run: ['relay'] })
+    await bench.relayed()
+
+    expect(givenUp).toBeGreaterThan(0)
+    expect(witness.count('relay.term_started')).toBe(1)
+    expect(await bench.messages('t')).toEqual([['a1', 'a2']])
+  })
+})
