@@ -90,12 +90,12 @@ export class SingleSession {
   }
 
   async #askWithin(text: string, values: readonly unknown[], withinMs: number): Promise<RawRow[]> {
-    const { stream } = this.#client.connection
-    let [heard, cancelled] = [stream.bytesRead, undefined as Promise<void> | undefined]
+    let heard = this.#bytesRead()
+    let cancelled: Promise<void> | undefined
     // What comes over a slow network is on its way: it would not come sooner if it were asked for again.
     const watch = setInterval(() => {
-      if (stream.bytesRead === heard) cancelled ??= requestCancel(this.#client)
-      heard = stream.bytesRead
+      if (this.#bytesRead() === heard) cancelled ??= requestCancel(this.#client)
+      heard = this.#bytesRead()
     }, withinMs)
     try {
       return await this.#ask(text, values, ANSWER_TIMEOUT_MS)
@@ -107,6 +107,11 @@ export class SingleSession {
       clearInterval(watch)
       await cancelled
     }
+  }
+
+  /** Of a socket; the driver's types allow other streams too. */
+  #bytesRead(): unknown {
+    return Reflect.get(this.#client.connection.stream, 'bytesRead')
   }
 
   async #ask(text: string, values: readonly unknown[], answerTimeoutMs: number): Promise<RawRow[]> {
