@@ -17,6 +17,7 @@ import { endsWithin, type Service, stopAll } from '../foundation/service.ts'
 import { buildGroups, buildInboxKeeper, type GroupServices } from './consume.ts'
 import { healthOfParts } from './health.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
+import { reach } from './reach.ts'
 import { askForIds } from './registry.ts'
 import type { SagaRegistry } from './saga.ts'
 import { onSignals } from './signals.ts'
@@ -235,7 +236,7 @@ export class Life<Tx extends object> {
 
   /** Retries until the deadline: services and databases are often started together. */
   async #reachDatabase(): Promise<void> {
-    await this.#retry(`the database at ${this.#parts.address}`, () => checkMigrated(this.#parts.database.outside))
+    await this.#reach(`the database at ${this.#parts.address}`, () => checkMigrated(this.#parts.database.outside))
   }
 
   /** Whoever consumes asks Kafka first. A relay without Kafka can work: what is published waits in the outbox. */
@@ -243,8 +244,12 @@ export class Life<Tx extends object> {
     const { log, subscriptions } = this.#parts
     const topics = subscriptions.topics()
     const consumes = roles.includes('consume') && topics.length > 0
-    if (consumes) await this.#retry(`Kafka at ${log.address}`, () => log.admin.brokers().then(() => undefined))
+    if (consumes) await this.#reach(`Kafka at ${log.address}`, () => log.admin.brokers())
     if (consumes || roles.includes('relay')) await log.prepareTopics(topics)
+  }
+
+  async #reach(what: string, attempt: () => Promise<unknown>): Promise<void> {
+    await reach(what, attempt, { clock: this.#parts.clock, withinMs: this.#options.startTimeout, signal: this.#stopping.signal })
   }
 
   /** In the background; only what a person must correct ends the relay. */
@@ -259,25 +264,6 @@ export class Life<Tx extends object> {
       const reason = `Kafka at ${log.address} did not answer within ${KAFKA_UNHEARD_MS} ms. Messages wait in the outbox and leave when it does; check the address if it should be there.`
       diagnostics.emit('relay.kafka_unheard', { reason })
     })
-  }
-
-  async #retry(what: string, attempt: () => Promise<void>): Promise<void> {
-    const { clock } = this.#parts
-    const deadline = clock.monotonic() + this.#options.startTimeout
-    while (true) {
-      try {
-        return await attempt()
-      } catch (error) {
-        const transient = isTrunklineError(error) && error.name === 'TransientError'
-        if (!transient || this.#stopping.signal.aborted) throw error
-        if (clock.monotonic() < deadline) {
-          await clock.sleep(250, this.#stopping.signal)
-          continue
-        }
-        const message = `${what} did not answer within ${this.#options.startTimeout} ms (${messageOf(error)}). Is it running, and is the address right? "npx trunkline dev up" starts both servers.`
-        throw new TransientError('UNREACHABLE_AT_START', message, { what }, error)
-      }
-    }
   }
 
   /**
