@@ -6,20 +6,22 @@ import { migrate } from '../src/adapters/postgres/migrate.ts'
 import { createDatabase, dropDatabases } from '../src/adapters/postgres/server-databases.ts'
 import { type Stack, startStack } from '../src/faces/stack/stack.ts'
 import { PrivateServer } from './kit/private-servers.ts'
-import { type Faults, type Proof, proofs } from './kit/proofs.ts'
+import { type Proof, type ProofSettings, proofs } from './kit/proofs.ts'
 import { proveBrokers } from './kit/prove-brokers.ts'
 import { proveCommits } from './kit/prove-commits.ts'
 import { proveFuzz } from './kit/prove-fuzz.ts'
 import { Random } from './kit/random.ts'
 import { Run } from './kit/run.ts'
+import type { Faults } from './kit/tally.ts'
 
 const usage = `Runs the long form of a scenario over several seeds, and says what fired and what held.
 
-  npm run prove -- <name> [--seeds 5] [--from 1]
+  npm run prove -- <name> [--seeds 5] [--from 1] [--minutes 30]
 
   list                the names
   all                 every one of them
   --seeds <n>         how many seeds (default 5)
+  --minutes <n>       how long a soak takes (default 30)
   --from <n>          the first seed (default 1): one seed again is --from <seed> --seeds 1
 
 Exit codes: 0 every promise held in every run and every planned fault fired, 1 not so, 2 wrong usage.`
@@ -40,31 +42,40 @@ process.exitCode = await main()
 async function main(): Promise<number> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { seeds: { type: 'string', default: '5' }, from: { type: 'string', default: '1' } },
+    options: {
+      seeds: { type: 'string', default: '5' },
+      from: { type: 'string', default: '1' },
+      minutes: { type: 'string', default: '30' },
+    },
   })
   const [name = 'list'] = positionals
   const names = [...Object.keys(proofs), ...Object.keys(withoutRun)]
-  const [seeds, from] = [Number(values.seeds), Number(values.from)]
+  const [seeds, from, minutes] = [Number(values.seeds), Number(values.from), Number(values.minutes)]
   if (name === 'list') {
     for (const [each, { about }] of Object.entries({ ...proofs, ...withoutRun })) console.log(`${each.padEnd(14)}${about}`)
     return 0
   }
   const chosen = name === 'all' ? names : names.filter((each) => each === name)
-  if (chosen.length === 0 || !Number.isInteger(seeds) || seeds < 1 || !Number.isInteger(from)) {
+  if (chosen.length === 0 || !Number.isInteger(seeds) || seeds < 1 || !Number.isInteger(from) || !(minutes >= 1)) {
     console.error(usage)
     return 2
   }
   let holds = true
   for (const each of chosen) {
     const [proof, other] = [proofs[each], withoutRun[each]]
-    const held = proof === undefined ? await other?.prove(seeds, from) : await prove(each, proof, seeds, from)
+    const held = proof === undefined ? await other?.prove(seeds, from) : await prove(each, proof, { seeds, from, minutes })
     holds &&= held === true
   }
   console.log(holds ? 'Everything held.' : 'Something did not hold; the lines above say what, and with which seed.')
   return holds ? 0 : 1
 }
 
-async function prove(name: string, proof: Proof, seeds: number, from: number): Promise<boolean> {
+interface Extent extends ProofSettings {
+  readonly seeds: number
+  readonly from: number
+}
+
+async function prove(name: string, proof: Proof, { seeds, from, minutes }: Extent): Promise<boolean> {
   const brokers = process.env['TRUNKLINE_TEST_KAFKA_BROKERS']?.split(',').filter(Boolean)
   const stack = await startStack({
     given: { brokers, databaseUrl: process.env['TRUNKLINE_TEST_DATABASE_URL'] || undefined },
@@ -76,7 +87,7 @@ async function prove(name: string, proof: Proof, seeds: number, from: number): P
   let holds = true
   try {
     for (let seed = from; seed < from + seeds; seed++) {
-      const held = await runSeed({ name, proof, seed, stack, prefix })
+      const held = await runSeed({ name, proof, seed, stack, prefix, minutes })
       holds &&= held
     }
   } finally {
@@ -86,7 +97,7 @@ async function prove(name: string, proof: Proof, seeds: number, from: number): P
   return holds
 }
 
-interface SeedRun {
+interface SeedRun extends ProofSettings {
   readonly name: string
   readonly proof: Proof
   readonly seed: number
@@ -94,7 +105,7 @@ interface SeedRun {
   readonly prefix: string
 }
 
-async function runSeed({ name, proof, seed, stack, prefix }: SeedRun): Promise<boolean> {
+async function runSeed({ name, proof, seed, stack, prefix, minutes }: SeedRun): Promise<boolean> {
   const began = performance.now()
   const own = proof.owns === undefined ? undefined : await PrivateServer.start(proof.owns)
   try {
@@ -103,7 +114,7 @@ async function runSeed({ name, proof, seed, stack, prefix }: SeedRun): Promise<b
       proof.owns === 'PostgreSQL' && own !== undefined ? await own.migratedDatabase('proved') : await database(stack, topic)
     const brokers = proof.owns === 'Kafka' && own !== undefined ? own.brokers : stack.brokers
     await using run = await Run.begin({ brokers, databaseUrl, topic })
-    const faults = await proof.disturb(run, new Random(seed), own)
+    const faults = await proof.disturb(run, new Random(seed), own, { minutes })
     const drained = await run.drained({ withinMs: 120_000 }).then(
       () => [],
       (error: unknown) => [`no progress after the last fault: ${String(error)}`],

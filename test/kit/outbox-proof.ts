@@ -1,8 +1,8 @@
 import type { FailpointName } from './failpoints.ts'
 import type { TestProcess } from './processes.ts'
-import type { Faults } from './proofs.ts'
 import type { Random } from './random.ts'
 import type { Run } from './run.ts'
+import type { Faults } from './tally.ts'
 import { until } from './wait.ts'
 
 /** Of each seed; five seeds are 200. */

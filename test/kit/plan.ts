@@ -16,7 +16,17 @@ export const planSchema = z.strictObject({
   relay: z.strictObject({ lease: z.templateLiteral([z.number(), 's']).default('1s'), batchSize: z.int().default(10) }).prefault({}),
   failpoints: z.array(failpointSchema).default([]),
   /** Messages to publish, over the keys in turn; each in a transaction of its own. */
-  publish: z.strictObject({ messages: z.int(), keys: z.array(z.string()), historyPath: z.string() }).optional(),
+  publish: z
+    .strictObject({ messages: z.int(), keys: z.array(z.string()), historyPath: z.string(), everyMs: z.int().default(0) })
+    .optional(),
+  /** Says again and again what it uses: memory, open files, what its event loop waits for. */
+  reports: z
+    .strictObject({
+      everyMs: z.int(),
+      /** Whether to collect garbage before, so that what is told is what is held. */
+      collects: z.boolean().default(false),
+    })
+    .optional(),
   /** Milliseconds that a handler takes. */
   handlerMs: z.int().default(0),
   /** As a service in production: `run()`, with a watchdog. */

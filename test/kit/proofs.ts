@@ -1,4 +1,5 @@
 import { createBackbone } from '../../src/index.ts'
+import { endurance } from './endurance.ts'
 import type { FailpointName } from './failpoints.ts'
 import { KafkaProxy } from './kafka-proxy.ts'
 import { killRelays } from './outbox-proof.ts'
@@ -7,18 +8,21 @@ import { PostgresProxy } from './postgres-proxy.ts'
 import type { PrivateServer } from './private-servers.ts'
 import type { Random } from './random.ts'
 import type { Run } from './run.ts'
+import { type Faults, Tally } from './tally.ts'
 import { until } from './wait.ts'
 import { publishCounted } from './workload.ts'
 
-/** Faults by name, with how many were planned and how many fired. */
-export type Faults = Record<string, { planned: number; fired: number }>
+export interface ProofSettings {
+  /** How long a soak takes. */
+  readonly minutes: number
+}
 
 export interface Proof {
   readonly about: string
   /** Servers of its own, which it may kill. */
   readonly owns?: 'Kafka' | 'PostgreSQL'
   /** Does its worst while messages are published and consumed, and leaves programs running that can finish the work. */
-  disturb(run: Run, random: Random, own: PrivateServer | undefined): Promise<Faults>
+  disturb(run: Run, random: Random, own: PrivateServer | undefined, settings: ProofSettings): Promise<Faults>
 }
 
 const keys = Array.from({ length: 20 }, (_, index) => `key-${index}`)
@@ -63,6 +67,8 @@ const deadlyForWorkers: [FailpointName, ...FailpointName[]] = [
 const notes: [string, ...string[]] = ['', '', '', 'fails 1', 'fails 2']
 
 export const proofs: Readonly<Record<string, Proof>> = {
+  ...endurance,
+
   parking: {
     about: 'workers of parked keys die by SIGKILL at each of their steps, beside live batches (G3, G4, G7)',
     disturb: async (run, random) => {
@@ -299,14 +305,4 @@ async function restarts(run: Run, random: Random, own: PrivateServer | undefined
     await publisher.says('published', 90_000)
   }
   return faults.all
-}
-
-/** Counts planned faults, and those that fired: a run in which one did not proves nothing. */
-class Tally {
-  readonly all: Faults = {}
-
-  note(name: string, fired: boolean): void {
-    const { planned, fired: before } = this.all[name] ?? { planned: 0, fired: 0 }
-    this.all[name] = { planned: planned + 1, fired: before + (fired ? 1 : 0) }
-  }
 }

@@ -59,6 +59,8 @@ export interface PublishPlan {
   readonly messages: number
   readonly keys: readonly string[]
   readonly historyPath: string
+  /** Pause between two of them. */
+  readonly everyMs?: number
 }
 
 /**
@@ -66,13 +68,18 @@ export interface PublishPlan {
  *
  * A transaction that failed is not run again; its operation stays noted as failed, and must not have committed.
  */
-export async function publishCounted(service: Publishing, topic: string, { messages, keys, historyPath }: PublishPlan): Promise<void> {
+export async function publishCounted(
+  service: Publishing,
+  topic: string,
+  { messages, keys, historyPath, everyMs = 0 }: PublishPlan,
+): Promise<void> {
   for (let published = 0; published < messages; ) {
     const operation = randomUUID()
     const outcome = await outcomeOf(() => publishNext(service, topic, keys[published % keys.length] ?? 'a', { operation }))
     noteOperation(historyPath, { operation, outcome })
     if (outcome === 'ok') published++
     else await pause(50)
+    if (everyMs > 0) await pause(everyMs)
   }
 }
 

@@ -3,6 +3,7 @@ import { Assembly } from '../assembly.ts'
 import { variants } from '../broken/variants.ts'
 import { installFailpoints } from '../failpoints.ts'
 import { type ParsedPlan, planSchema } from '../plan.ts'
+import { reportUsage } from '../usage.ts'
 import { applyCounted, publishCounted } from '../workload.ts'
 
 const plan = planSchema.parse(JSON.parse(process.env['PLAN'] ?? '{}'))
@@ -12,6 +13,8 @@ applyCounted(service, plan)
 service.diagnostics.on(({ name }) => {
   if (name === 'relay.term_started' || name === 'service.stopped' || name === 'consumer.assigned') console.log(name)
 })
+
+if (plan.reports !== undefined) reportUsage(plan.reports)
 
 let handled = 0
 service.diagnostics.on(({ name }) => {
