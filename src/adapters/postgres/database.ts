@@ -94,7 +94,7 @@ export class PostgresDatabase implements Database<Transaction> {
     this.#open.set(transaction.face, transaction)
     try {
       // Not awaited: BEGIN and the first statement of the work leave together.
-      const begun = transaction.run('begin isolation level read committed', [])
+      const begun = transaction.begin()
       begun.catch(() => undefined)
       const result = await work(transaction.face)
       await begun
@@ -108,38 +108,34 @@ export class PostgresDatabase implements Database<Transaction> {
     }
   }
 
+  /**
+   * Where the transaction's number is known, or nobody needs it, the last statements and COMMIT leave in one write; if
+   * the statements fail, the tag of COMMIT says so.
+   */
   async #commit(loan: Loan, transaction: OpenTransaction, hooks: TransactionHooks<Transaction>): Promise<void> {
     await transaction.settled()
     transaction.refuseIfLost()
+    const reruns = hooks.rerunsWhenUnknown === true
     const waits = hooks.lastWaits?.(transaction.face) ?? false
     const last = hooks.beforeCommit?.(transaction.face) ?? Promise.resolve(undefined)
-    if (hooks.rerunsWhenUnknown === true) return this.#commitAtOnce(transaction, last, waits)
-    const xid = (await last) ?? (await assignedXid(transaction))
-    const transactionId = xid === undefined ? undefined : toTransactionId(loan.generation, xid)
+    // What has not sent a statement by now has nothing that would fail the COMMIT: if it failed, there must be none.
+    const together = (reruns || transaction.number !== undefined) && !waits && transaction.busy
+    const inserted = together ? undefined : await last
+    const number = reruns ? undefined : (inserted ?? transaction.number ?? (await transaction.askNumber()))
+    const transactionId = number === undefined ? undefined : toTransactionId(loan.generation, number)
     transaction.close()
     const { diagnostics } = this.#parts
     diagnostics.emit('transaction.committing', { transactionId })
-    try {
-      await sendCommit(transaction)
-    } catch (error) {
-      if (!isReplyLost(error)) throw error
+    const [statements, committed] = await Promise.allSettled([last, sendCommit(transaction)])
+    if (committed.status === 'rejected' && isReplyLost(committed.reason) && !reruns) {
       // Its place in the pool is given back before the server is asked: all the others may be in the same situation.
       loan.destroy()
-      await resolveLostReply({ diagnostics, outcomeOf: (id) => this.outcomeOf(id) }, transactionId, error)
+      await resolveLostReply({ diagnostics, outcomeOf: (id) => this.outcomeOf(id) }, transactionId, committed.reason)
+    } else {
+      if (statements.status === 'rejected') throw statements.reason
+      if (committed.status === 'rejected') throw committed.reason
     }
     diagnostics.emit('transaction.committed', { transactionId })
-  }
-
-  /** The last statements and COMMIT leave in one write; if the statements fail, the tag of COMMIT says so. */
-  async #commitAtOnce(transaction: OpenTransaction, last: Promise<unknown>, waits: boolean): Promise<void> {
-    // What has not sent a statement by now has nothing that would fail the COMMIT: if it failed, there must be none.
-    if (waits || !transaction.busy) await last
-    transaction.close()
-    this.#parts.diagnostics.emit('transaction.committing', { transactionId: undefined })
-    const [statements, committed] = await Promise.allSettled([last, sendCommit(transaction)])
-    if (statements.status === 'rejected') throw statements.reason
-    if (committed.status === 'rejected') throw committed.reason
-    this.#parts.diagnostics.emit('transaction.committed', { transactionId: undefined })
   }
 
   outcomeOf(transactionId: string): Promise<TransactionOutcome> {
@@ -249,11 +245,6 @@ function reasonOf(transaction: OpenTransaction, error: unknown): unknown {
   const lostBy = transaction.lostBy
   const ours = isTrunklineError(lostBy, 'DATABASE_UNAVAILABLE') || isTrunklineError(lostBy, 'DATABASE_CONFLICT')
   return ours ? lostBy : error
-}
-
-async function assignedXid(transaction: OpenTransaction): Promise<string | undefined> {
-  const { rows } = await transaction.run('select pg_current_xact_id_if_assigned()::text as id', [])
-  return rows[0]?.['id'] ?? undefined
 }
 
 async function sendCommit(transaction: OpenTransaction): Promise<void> {

@@ -16,6 +16,9 @@ export interface OpenTransactionParts {
   readonly wakefulness: Wakefulness
 }
 
+/** How often the transaction's number is asked for beside its statements; many that only read come before a write, or none does. */
+const QUESTIONS_MAX = 4
+
 /** A part of the work that can be undone alone. */
 interface Savepoint {
   readonly depth: number
@@ -44,17 +47,27 @@ export class OpenTransaction {
   #openParts = 0
   /** Without pipelining, a connection has one statement at a time. */
   #turn: Promise<unknown> = Promise.resolve()
+  #number: string | undefined
+  #questionsLeft: number
+  #question: Promise<void> | undefined
   readonly face: Transaction
 
   constructor(client: PoolClient, hooks: TransactionHooks<Transaction>, parts: OpenTransactionParts) {
     this.#client = client
     this.#hooks = hooks
     this.#parts = parts
+    // Without pipelining each question would be a round trip.
+    this.#questionsLeft = client.pipeline && hooks.rerunsWhenUnknown !== true ? QUESTIONS_MAX : 0
     const face = {
       query: (text: string, values: readonly unknown[] = []) => this.#heard(this.#userQuery(text, values)),
       savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.savepoint(work, this.face)),
     }
     this.face = Object.freeze(face) as unknown as Transaction
+  }
+
+  /** The transaction's number on the server, where a statement of the work has written and the server has told it. */
+  get number(): string | undefined {
+    return this.#number
   }
 
   /** The error that lost the transaction: Postgres would answer COMMIT with a silent rollback. */
@@ -89,6 +102,7 @@ export class OpenTransaction {
   /** Statements that the work started and did not wait for; their failure counts too. */
   async settled(): Promise<void> {
     while (this.#pending.size > 0) await Promise.allSettled(this.#pending)
+    await this.#question
   }
 
   close(): void {
@@ -130,6 +144,11 @@ export class OpenTransaction {
     return this.run(text, values, this.#hooks.rerunsWhenUnknown === true ? 'perhaps' : undefined)
   }
 
+  /** Sends BEGIN; the first statement of the work leaves with it. */
+  begin(): Promise<QueryResult> {
+    return this.#run('begin isolation level read committed')
+  }
+
   /** Runs a statement of the work, or of the spine. */
   run(text: string, values: readonly unknown[], often?: 'often' | 'perhaps'): Promise<QueryResult> {
     try {
@@ -137,7 +156,35 @@ export class OpenTransaction {
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#run(text, values, often)
+    const answer = this.#run(text, values, often)
+    if (this.#questionsLeft > 0 && this.#question === undefined && this.#number === undefined) this.#question = this.#askBeside()
+    return answer
+  }
+
+  /**
+   * Asks for the transaction's number in the same write as a statement of the work: if that has written, the number is
+   * known before COMMIT leaves, without a round trip of its own, and the last statements can leave with COMMIT.
+   */
+  async #askBeside(): Promise<void> {
+    this.#questionsLeft--
+    const { prepared } = this.#parts
+    try {
+      const { rows } = await this.send(statement(numberSql, [], prepared.nameOf(numberSql)))
+      this.#number = rows[0]?.number ?? undefined
+    } catch (error) {
+      this.#questionsLeft = 0
+      // Where the statement before it failed, it fails too, and what counts is why that one did.
+      if (this.lostBy === undefined && prepared.isRefusal(error, numberSql)) this.#lostForGoodBy ??= notPrepared(error)
+      else this.#lostBy ??= mapDatabaseError(error, 'A statement failed')
+    } finally {
+      this.#question = undefined
+    }
+  }
+
+  /** @returns the transaction's number; `undefined` when it has written nothing yet */
+  async askNumber(): Promise<string | undefined> {
+    const { rows } = await this.#run(numberSql)
+    return rows[0]?.['number'] ?? undefined
   }
 
   #run(text: string, values: readonly unknown[] = [], often?: 'often' | 'perhaps'): Promise<QueryResult> {
@@ -245,6 +292,8 @@ export class OpenTransaction {
     if (this.#innermost !== savepoint) this.#lostForGoodBy ??= savepointStillOpen()
   }
 }
+
+const numberSql = 'select pg_current_xact_id_if_assigned() as number'
 
 function nameOf({ depth }: Savepoint): string {
   return `trunkline_${depth}`

@@ -60,6 +60,7 @@ test('after a crash, an id that was given to a stranger is not told as committed
         await server.kill()
         return String(xid)
       },
+      lastWaits: () => true,
     })
     .catch((thrown: unknown) => thrown)
   if (!(error instanceof UnknownOutcomeError)) throw error
