@@ -8,6 +8,7 @@ import type { PreparedStatements } from './prepared-statements.ts'
 import { refuseControl } from './refuse-control.ts'
 import { submit } from './submit.ts'
 import { ended, notPrepared, savepointEnded, savepointOpen, savepointStillOpen } from './transaction-errors.ts'
+import { numberSql, TransactionNumber } from './transaction-number.ts'
 import type { Wakefulness } from './wakefulness.ts'
 
 /** What the transactions of a database share. */
@@ -15,9 +16,6 @@ export interface OpenTransactionParts {
   readonly prepared: PreparedStatements
   readonly wakefulness: Wakefulness
 }
-
-/** How often the transaction's number is asked for beside its statements; many that only read come before a write, or none does. */
-const QUESTIONS_MAX = 4
 
 /** A part of the work that can be undone alone. */
 interface Savepoint {
@@ -47,9 +45,7 @@ export class OpenTransaction {
   #openParts = 0
   /** Without pipelining, a connection has one statement at a time. */
   #turn: Promise<unknown> = Promise.resolve()
-  #number: string | undefined
-  #questionsLeft: number
-  #question: Promise<void> | undefined
+  readonly #number: TransactionNumber
   readonly face: Transaction
 
   constructor(client: PoolClient, hooks: TransactionHooks<Transaction>, parts: OpenTransactionParts) {
@@ -57,7 +53,7 @@ export class OpenTransaction {
     this.#hooks = hooks
     this.#parts = parts
     // Without pipelining each question would be a round trip.
-    this.#questionsLeft = client.pipeline && hooks.rerunsWhenUnknown !== true ? QUESTIONS_MAX : 0
+    this.#number = new TransactionNumber(() => this.#numberBeside(), client.pipeline && hooks.rerunsWhenUnknown !== true)
     const face = {
       query: (text: string, values: readonly unknown[] = []) => this.#heard(this.#userQuery(text, values)),
       savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.savepoint(work, this.face)),
@@ -67,7 +63,7 @@ export class OpenTransaction {
 
   /** The transaction's number on the server, where a statement of the work has written and the server has told it. */
   get number(): string | undefined {
-    return this.#number
+    return this.#number.known
   }
 
   /** The error that lost the transaction: Postgres would answer COMMIT with a silent rollback. */
@@ -81,7 +77,7 @@ export class OpenTransaction {
     if (this.lostBy !== undefined) throw this.lostBy
   }
 
-  /** Whether a statement or a piece of the work is still running: then the connection cannot be used by anybody else. */
+  /** Whether a statement or a piece of the work still runs: then nobody else can use the connection. */
   get busy(): boolean {
     return this.#pending.size > 0 || this.#openParts > 0
   }
@@ -102,7 +98,7 @@ export class OpenTransaction {
   /** Statements that the work started and did not wait for; their failure counts too. */
   async settled(): Promise<void> {
     while (this.#pending.size > 0) await Promise.allSettled(this.#pending)
-    await this.#question
+    await this.#number.settled()
   }
 
   close(): void {
@@ -157,28 +153,15 @@ export class OpenTransaction {
       return Promise.reject(error)
     }
     const answer = this.#run(text, values, often)
-    if (this.#questionsLeft > 0 && this.#question === undefined && this.#number === undefined) this.#question = this.#askBeside()
+    this.#number.askBeside()
     return answer
   }
 
-  /**
-   * Asks for the transaction's number in the same write as a statement of the work: if that has written, the number is
-   * known before COMMIT leaves, without a round trip of its own, and the last statements can leave with COMMIT.
-   */
-  async #askBeside(): Promise<void> {
-    this.#questionsLeft--
-    const { prepared } = this.#parts
-    try {
-      const { rows } = await this.send(statement(numberSql, [], prepared.nameOf(numberSql)))
-      this.#number = rows[0]?.number ?? undefined
-    } catch (error) {
-      this.#questionsLeft = 0
-      // Where the statement before it failed, it fails too, and what counts is why that one did.
-      if (this.lostBy === undefined && prepared.isRefusal(error, numberSql)) this.#lostForGoodBy ??= notPrepared(error)
-      else this.#lostBy ??= mapDatabaseError(error, 'A statement failed')
-    } finally {
-      this.#question = undefined
-    }
+  async #numberBeside(): Promise<string | undefined> {
+    const name = this.#nameOf(numberSql, 'often')
+    // Where the statement before it failed, it fails too, and what counts is why that one did.
+    const asked = this.send(statement(numberSql, [], name)).catch((error: unknown) => void this.#failed(error, numberSql, name))
+    return (await asked)?.rows[0]?.number ?? undefined
   }
 
   /** @returns the transaction's number; `undefined` when it has written nothing yet */
@@ -292,8 +275,6 @@ export class OpenTransaction {
     if (this.#innermost !== savepoint) this.#lostForGoodBy ??= savepointStillOpen()
   }
 }
-
-const numberSql = 'select pg_current_xact_id_if_assigned() as number'
 
 function nameOf({ depth }: Savepoint): string {
   return `trunkline_${depth}`

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Transaction } from '../../../src/core/database/database.ts'
+import { Witness } from '../../kit/wait.ts'
 import { insert, withTable } from './open-database.ts'
 
 describe('a transaction', () => {
@@ -28,6 +29,42 @@ describe('a transaction', () => {
 
     await expect(work).rejects.toThrow('division by zero')
     expect(await numbers()).toEqual([])
+  })
+
+  test('is told why its last statement failed, which left in one write with COMMIT', async () => {
+    const { database, numbers } = await withTable()
+
+    const work = database.transaction((tx) => tx.query(insert, [1]), {
+      beforeCommit: async (tx) => {
+        await database.queryable(tx).query('select 1 / 0')
+        return undefined
+      },
+    })
+
+    await expect(work).rejects.toThrow('division by zero')
+    expect(await numbers()).toEqual([])
+  })
+
+  test('knows its number before COMMIT leaves, whether it writes at first, at last or in a savepoint that is undone', async () => {
+    const { database, diagnostics } = await withTable()
+    const witness = new Witness(diagnostics)
+
+    await database.transaction((tx) => tx.query(insert, [1]))
+    await database.transaction(async (tx) => {
+      for (let read = 0; read < 10; read++) await tx.query('select')
+      await tx.query(insert, [2])
+    })
+    await database.transaction(async (tx) => {
+      const undone = tx.savepoint(async () => {
+        await tx.query(insert, [3])
+        throw new Error('undo')
+      })
+      await undone.catch(() => undefined)
+    })
+    await database.transaction((tx) => tx.query('select'))
+
+    const numbered = witness.all('transaction.committing').map(({ transactionId }) => transactionId !== undefined)
+    expect(numbered).toEqual([true, true, true, false])
   })
 
   test('counts a failing statement that nobody waited for', async () => {

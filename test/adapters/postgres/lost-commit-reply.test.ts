@@ -73,6 +73,32 @@ describe('a COMMIT whose reply is lost', () => {
     expect(await numbers()).toEqual([1])
   })
 
+  test('is resolved where the last statement left with it, and the replies to both are lost', async () => {
+    const { proxy, database, diagnostics, numbers } = await behindProxy()
+    await using _ = proxy
+    const witness = new Witness(diagnostics)
+
+    const commitTwice = (n: number): Promise<unknown> =>
+      database.transaction((tx) => tx.query(insert, [n]), {
+        beforeCommit: async (tx) => {
+          await database.queryable(tx).query(insert, [n + 1])
+          return undefined
+        },
+      })
+    proxy.cutNextCommit('lose the reply')
+    await commitTwice(1)
+    proxy.cutNextCommit('lose the request')
+    const error = await commitTwice(3).catch((thrown: unknown) => thrown)
+
+    expect(proxy.fired).toBe(2)
+    expect(isTrunklineError(error, 'COMMIT_ABORTED')).toBe(true)
+    expect(witness.all('transaction.committing')).toMatchObject([
+      { transactionId: expect.stringMatching(/\/\d+$/) },
+      { transactionId: expect.stringMatching(/\/\d+$/) },
+    ])
+    expect(await numbers()).toEqual([1, 2])
+  })
+
   test('is a transient error for work that is run again anyway', async () => {
     const { proxy, database } = await behindProxy()
     await using _ = proxy
