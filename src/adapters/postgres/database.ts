@@ -242,6 +242,8 @@ const prepareSql = `
 
 /** What the caller reacts to: a lost connection or a conflict, even where the work wrapped or hid it. */
 function reasonOf(transaction: OpenTransaction, error: unknown): unknown {
+  // What became of a COMMIT says more than that the statement in one write with it was not answered either.
+  if (isTrunklineError(error, 'COMMIT_ABORTED') || isTrunklineError(error, 'COMMIT_OUTCOME_UNKNOWN')) return error
   const lostBy = transaction.lostBy
   const ours = isTrunklineError(lostBy, 'DATABASE_UNAVAILABLE') || isTrunklineError(lostBy, 'DATABASE_CONFLICT')
   return ours ? lostBy : error
