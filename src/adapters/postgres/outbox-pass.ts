@@ -1,5 +1,5 @@
 import { type Pass, type PassResult, type PendingRow, type Section, sizeOf, type Term } from '../../core/outbox/outbox-store.ts'
-import type { RawRow } from './single-session.ts'
+import type { BinaryRow } from './binary-row.ts'
 
 /** @returns the parameters of {@link passSql} */
 export function passValues(term: Term, pass: Pass): unknown[] {
@@ -27,13 +27,19 @@ export function passValues(term: Term, pass: Pass): unknown[] {
   ]
 }
 
+/** @returns what is kept of a line of {@link passSql} */
+export function readPassRow(row: BinaryRow): PendingRow {
+  const [seq, topic, id, keyHash, createdAtMs] = [row.int8(), row.text(), row.uuid(), row.int4(), row.timeMs()]
+  const [key = null, value = null, headers] = row.bytes(3)
+  return { seq, topic, id, keyHash, createdAtMs, key, value, headers: headers ?? NOTHING }
+}
+
 /** @returns `undefined` when the term is over */
-export function toPassResult([head, ...rest]: readonly RawRow[], pass: Pass): PassResult | undefined {
+export function toPassResult([head, ...rows]: readonly PendingRow[], pass: Pass): PassResult | undefined {
   const facts: { mine: boolean; last: number | string; oldest: string; holds: boolean; running: readonly string[] } = JSON.parse(
-    head?.[1] ?? '{}',
+    head?.topic ?? '{}',
   )
   if (facts.mine !== true) return undefined
-  const rows = rest.map(toPendingRow)
   let bytes = 0
   for (const row of rows) bytes += sizeOf(row)
   return {
@@ -46,23 +52,7 @@ export function toPassResult([head, ...rest]: readonly RawRow[], pass: Pass): Pa
   }
 }
 
-/** Key, value and headers come in one piece: taken apart here, they cost a third of three. */
-function toPendingRow([seq, topic, id, keyHash, createdAtMs, keyLength, valueLength, text]: RawRow): PendingRow {
-  // As PostgreSQL writes bytes: \x and two digits for each.
-  const bytes = Buffer.from((text ?? '').slice(2), 'hex')
-  const keyEnd = Number(keyLength ?? 0)
-  const valueEnd = keyEnd + Number(valueLength ?? 0)
-  return {
-    seq: BigInt(seq ?? 0),
-    topic: topic ?? '',
-    id: id ?? '',
-    keyHash: Number(keyHash),
-    createdAtMs: Number(createdAtMs),
-    key: keyLength === null ? null : bytes.subarray(0, keyEnd),
-    value: valueLength === null ? null : bytes.subarray(keyEnd, valueEnd),
-    headers: bytes.subarray(valueEnd),
-  }
-}
+const NOTHING = Buffer.alloc(0)
 
 function lists(sections: readonly Section[]) {
   const lanes = sections.filter(({ partition }) => partition !== undefined)
@@ -83,7 +73,7 @@ const sizeSql = '(coalesce(octet_length(o.key), 0) + coalesce(octet_length(o.val
 
 // One statement, so one snapshot: the rows; the proof that the lease was still mine when they were seen (a frozen owner
 // that wakes up must not act on a check it made before); and what the snapshot says about transactions that are not over.
-// The first line carries the facts, the others a row each. The cases keep what is rarely needed from being looked at.
+// The first line carries the facts in its topic, the others are a row each. The cases keep what is rarely needed from being looked at.
 export const passSql = `
   with lease as materialized (
     select (owner = $1 and epoch = $2 and expires_at > trunkline.now()) is true as mine from trunkline.outbox_lease where shard = 0
@@ -96,12 +86,11 @@ export const passSql = `
            'holds', $21::xid8[] <@ array(select pg_snapshot_xip(pg_current_snapshot())),
            'running', array(select running::text from pg_snapshot_xip(pg_current_snapshot()) as running where running < $22::xid8)
          )::text as topic,
-         null::uuid as id, 0 as key_hash, 0::bigint as created_at_ms,
-         null::int as key_length, null::int as value_length, null::bytea as bytes
+         '00000000-0000-0000-0000-000000000000'::uuid as id, 0 as key_hash, 'epoch'::timestamptz as created_at,
+         null::bytea as key, null::bytea as value, ''::bytea as headers
     from lease
    union all
-  select head.seq, head.topic, head.id, head.key_hash, (extract(epoch from head.created_at) * 1000)::bigint,
-         octet_length(head.key), octet_length(head.value), coalesce(head.key, '') || coalesce(head.value, '') || head.headers
+  select head.seq, head.topic, head.id, head.key_hash, head.created_at, head.key, head.value, head.headers
     from (
       select o.*, sum(${sizeSql}) over (order by o.seq rows unbounded preceding) - ${sizeSql} as bytes_before
         from trunkline.outbox as o

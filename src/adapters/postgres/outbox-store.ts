@@ -13,7 +13,7 @@ import type {
 import { newToken } from '../../foundation/ids.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { ECHO, OUTBOX_CHANNEL, VACANT } from './outbox-bell.ts'
-import { passSql, passValues, toPassResult } from './outbox-pass.ts'
+import { passSql, passValues, readPassRow, toPassResult } from './outbox-pass.ts'
 import { type RawRow, SingleSession } from './single-session.ts'
 import { storableText } from './storable-text.ts'
 
@@ -85,7 +85,7 @@ class PostgresOutboxStore implements OutboxStore {
   }
 
   async fetchPending(term: Term, pass: Pass): Promise<PassResult | undefined> {
-    return toPassResult(await this.#reader.askWithin(passSql, passValues(term, pass), pass.withinMs), pass)
+    return toPassResult(await this.#reader.askWithin(passSql, passValues(term, pass), pass.withinMs, readPassRow), pass)
   }
 
   async remove(term: Term, rows: readonly PendingRow[]): Promise<bigint | undefined> {

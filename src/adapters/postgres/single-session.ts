@@ -1,9 +1,11 @@
-import { Client, type ClientConfig, type CustomTypesConfig, type QueryConfig } from 'pg'
+import { Client, type ClientConfig, type CustomTypesConfig, type QueryArrayConfig } from 'pg'
 import { TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import { BinaryRow } from './binary-row.ts'
 import { requestCancel } from './cancel-request.ts'
 import { codeOf, mapDatabaseError } from './errors.ts'
 import { PreparedStatements } from './prepared-statements.ts'
+import { RowTap } from './row-tap.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
 /** A connection that is silent for longer is lost. */
@@ -22,12 +24,14 @@ export type RawRow = readonly (string | null)[]
  */
 export class SingleSession {
   readonly #client: Client
+  readonly #tap: RowTap
   readonly #prepared = new PreparedStatements()
   /** The driver will no longer keep a queue. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(client: Client) {
+  private constructor(client: Client, tap: RowTap) {
     this.#client = client
+    this.#tap = tap
   }
 
   /** @param onLost called when the connection breaks by itself. @throws TransientError the database is unreachable */
@@ -48,7 +52,7 @@ export class SingleSession {
       await client.connect()
       const first = { text: "select set_config('tcp_user_timeout', '30s', false)", query_timeout: CONNECT_TIMEOUT_MS }
       await client.query(first)
-      return new SingleSession(client)
+      return new SingleSession(client, RowTap.on(client.connection.stream))
     } catch (error) {
       await client.end().catch(() => undefined)
       throw mapDatabaseError(error, 'The relay could not connect')
@@ -63,12 +67,13 @@ export class SingleSession {
   }
 
   /**
-   * As `ask`, for what others must not wait for.
+   * As `ask`, for many rows, and for what others must not wait for.
    *
+   * @param read makes of each row what is kept of it; the row itself is gone then
    * @throws TransientError `STATEMENT_TOO_SLOW` the server had said nothing for `withinMs`, and broke it off when it was told to
    */
-  askWithin(text: string, values: readonly unknown[], withinMs: number): Promise<RawRow[]> {
-    const answer = this.#turn.then(() => this.#askWithin(text, values, withinMs))
+  askWithin<Row>(text: string, values: readonly unknown[], withinMs: number, read: (row: BinaryRow) => Row): Promise<Row[]> {
+    const answer = this.#turn.then(() => this.#askWithin(text, values, withinMs, read))
     this.#turn = answer.catch(() => undefined)
     return answer
   }
@@ -89,7 +94,7 @@ export class SingleSession {
     if (!(await endsWithin(ended, deadlineMs))) this.#client.connection.stream.destroy()
   }
 
-  async #askWithin(text: string, values: readonly unknown[], withinMs: number): Promise<RawRow[]> {
+  async #askWithin<Row>(text: string, values: readonly unknown[], withinMs: number, read: (row: BinaryRow) => Row): Promise<Row[]> {
     let heard = this.#bytesRead()
     let cancelled: Promise<void> | undefined
     // What comes over a slow network is on its way: it would not come sooner if it were asked for again.
@@ -98,7 +103,7 @@ export class SingleSession {
       heard = this.#bytesRead()
     }, withinMs)
     try {
-      return await this.#ask(text, values, ANSWER_TIMEOUT_MS)
+      return await this.#mapped(text, () => this.#runBinary(text, values, read))
     } catch (error) {
       if (cancelled === undefined || codeOf(error) !== CANCELLED) throw error
       const message = `The server worked on a statement of the relay for ${withinMs} ms without an answer, so it was given up.`
@@ -114,30 +119,52 @@ export class SingleSession {
     return Reflect.get(this.#client.connection.stream, 'bytesRead')
   }
 
-  async #ask(text: string, values: readonly unknown[], answerTimeoutMs: number): Promise<RawRow[]> {
+  #ask(text: string, values: readonly unknown[], answerTimeoutMs: number): Promise<RawRow[]> {
+    return this.#mapped(text, async () => {
+      const query = { ...this.#statement(text, values), query_timeout: answerTimeoutMs }
+      return (await this.#client.query<(string | null)[]>(query)).rows
+    })
+  }
+
+  async #mapped<Row>(text: string, run: () => Promise<Row[]>): Promise<Row[]> {
     try {
-      return await this.#run(text, values, answerTimeoutMs).catch((error: unknown) => {
+      return await run().catch((error: unknown) => {
         if (!this.#prepared.isRefusal(error, text)) throw error
-        return this.#run(text, values, answerTimeoutMs)
+        return run()
       })
     } catch (error) {
       throw mapDatabaseError(error, 'The relay could not work on its outbox')
     }
   }
 
-  async #run(text: string, values: readonly unknown[], answerTimeoutMs: number): Promise<RawRow[]> {
-    const name = this.#prepared.nameOf(text)
-    // The driver knows a limit for one statement, its types do not.
-    const query = {
-      ...(name === undefined ? {} : { name }),
-      text,
-      values: [...values],
-      rowMode: 'array' as const,
-      types: asWritten,
-      query_timeout: answerTimeoutMs,
+  async #runBinary<Row>(text: string, values: readonly unknown[], read: (row: BinaryRow) => Row): Promise<Row[]> {
+    const rows: Row[] = []
+    const unreadable: unknown[] = []
+    this.#tap.rowsTo((bytes, at) => {
+      try {
+        rows.push(read(new BinaryRow(bytes, at)))
+      } catch (error) {
+        unreadable.push(error)
+      }
+    })
+    // The driver knows a limit for one statement, and the binary format; its types do not.
+    const query = { ...this.#statement(text, values), binary: true, query_timeout: ANSWER_TIMEOUT_MS }
+    try {
+      await this.#client.query(query)
+    } catch (error) {
+      // Where the server has not said that it is over, rows may still come, and must not be taken for the next answer's.
+      if (codeOf(error) === undefined) this.#client.connection.stream.destroy()
+      throw error
+    } finally {
+      this.#tap.rowsTo(undefined)
     }
-    const { rows } = await this.#client.query<(string | null)[]>(query satisfies QueryConfig & { rowMode: 'array' })
+    if (unreadable.length > 0) throw unreadable[0]
     return rows
+  }
+
+  #statement(text: string, values: readonly unknown[]): QueryArrayConfig {
+    const name = this.#prepared.nameOf(text)
+    return { ...(name === undefined ? {} : { name }), text, values: [...values], rowMode: 'array', types: asWritten }
   }
 }
 
