@@ -15,7 +15,8 @@ export interface MemoryConsumerParts {
   readonly diagnostics: BackboneDiagnostics | undefined
 }
 
-const BATCH_RECORDS_MAX = 500
+/** More than an effect transaction holds, as a broker's reply has. */
+const BATCH_RECORDS_MAX = 5_000
 const BATCH_BYTES_MAX = 1024 * 1024
 
 export class MemoryConsumer implements LogConsumer, GroupMember {

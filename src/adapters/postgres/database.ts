@@ -85,7 +85,7 @@ export class PostgresDatabase implements Database<Transaction> {
     this.#parts = parts
     this.#options = options
     this.#poolEnd = parts.ownsPool ? new PoolEnd(parts.pool) : undefined
-    this.outside = { query: (text, values) => this.#queryOutside(text, values) }
+    this.outside = { query: (text, values, often) => this.#queryOutside(text, values, often) }
   }
 
   async transaction<Result>(work: (tx: Transaction) => Promise<Result>, hooks: TransactionHooks<Transaction> = {}): Promise<Result> {
@@ -182,11 +182,14 @@ export class PostgresDatabase implements Database<Transaction> {
     await this.#poolEnd?.end()
   }
 
-  async #queryOutside(text: string, values: readonly unknown[] = []): Promise<QueryResult> {
+  async #queryOutside(text: string, values: readonly unknown[] = [], often?: 'often'): Promise<QueryResult> {
+    const name = often === undefined ? undefined : this.#shared.prepared.nameOf(text)
     try {
-      const result = await this.#parts.pool.query(statement(text, values))
+      const result = await this.#parts.pool.query(statement(text, values, name))
       return { rows: result.rows, rowCount: result.rowCount ?? 0 }
     } catch (error) {
+      // Nothing was run, and from now on it has no name.
+      if (name !== undefined && this.#shared.prepared.isRefusal(error, text)) return await this.#queryOutside(text, values)
       throw mapDatabaseError(error, 'A statement failed')
     }
   }

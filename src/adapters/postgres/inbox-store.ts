@@ -10,18 +10,24 @@ export class PostgresInboxStore<Tx> implements InboxStore<Tx> {
 
   async claim(tx: Tx, group: string, claims: readonly InboxClaim[]): Promise<ReadonlySet<string>> {
     if (claims.length === 0) return new Set()
-    const values = [group, claims.map(({ slot }) => slot), claims.map(({ id }) => id)]
-    const { rows } = await this.#database.queryable(tx).query(claimSql, values)
-    return new Set(rows.map((row) => String(row['id'])))
+    const values = [group, claims.map(({ slot }) => slot), claims.map(({ id }) => id), claims.length]
+    const { rows } = await this.#database.queryable(tx).query(claimSql, values, 'often')
+    const ids: unknown = rows[0]?.['ids']
+    // Nearly always all of them: then they need not be told.
+    if (ids === null) return new Set(claims.map(({ id }) => id))
+    return new Set(typeof ids === 'string' && ids !== '' ? ids.split(' ') : [])
   }
 }
 
 // In ascending order: batches that overlap lock ids in the same order and cannot deadlock.
 const claimSql = `
-  insert into trunkline.inbox (consumer_group, slot, id)
-  select $1, slot, id from unnest($2::int[], $3::uuid[]) as claimed (slot, id) order by slot, id
-  on conflict do nothing
-  returning id`
+  with claimed as (
+    insert into trunkline.inbox (consumer_group, slot, id)
+    select $1, slot, id from unnest($2::int[], $3::uuid[]) as wanted (slot, id) order by slot, id
+    on conflict do nothing
+    returning id
+  )
+  select case when count(*) < $4::int then coalesce(string_agg(id::text, ' '), '') end as ids from claimed`
 
 const HOURS_A_DAY = 24
 const HOUR_MS = 3_600_000

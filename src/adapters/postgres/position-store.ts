@@ -20,7 +20,7 @@ export class PostgresPositionStore<Tx> implements PositionStore<Tx> {
   }
 
   async mark({ group, topic, partition }: GroupPartition, epoch: bigint, { to, by }: Started, durable: boolean): Promise<boolean> {
-    const { rowCount } = await this.#database.outside.query(markSql, [group, topic, partition, epoch, to, by, durable])
+    const { rowCount } = await this.#database.outside.query(markSql, [group, topic, partition, epoch, to, by, durable], 'often')
     return rowCount === 1
   }
 
@@ -41,19 +41,19 @@ export class PostgresPositionStore<Tx> implements PositionStore<Tx> {
 
   async advance(tx: Tx, place: GroupPartition, epoch: bigint, from: bigint, to: bigint): Promise<boolean> {
     const { group, topic, partition } = place
-    const { rowCount } = await this.#database.queryable(tx).query(advanceSql, [group, topic, partition, epoch, from, to])
+    const { rowCount } = await this.#database.queryable(tx).query(advanceSql, [group, topic, partition, epoch, from, to], 'often')
     return rowCount === 1
   }
 
   async holds(tx: Tx, place: GroupPartition, epoch: bigint): Promise<boolean> {
     const { group, topic, partition } = place
-    const { rowCount } = await this.#database.queryable(tx).query(holdsSql, [group, topic, partition, epoch])
+    const { rowCount } = await this.#database.queryable(tx).query(holdsSql, [group, topic, partition, epoch], 'often')
     return rowCount === 1
   }
 
   async follow(place: GroupPartition, epoch: bigint, from: bigint, to: bigint): Promise<boolean> {
     const { group, topic, partition } = place
-    const { rowCount } = await this.#database.outside.query(advanceSql, [group, topic, partition, epoch, from, to])
+    const { rowCount } = await this.#database.outside.query(advanceSql, [group, topic, partition, epoch, from, to], 'often')
     return rowCount === 1
   }
 }

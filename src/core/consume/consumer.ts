@@ -15,7 +15,7 @@ import { BatchSize } from './batch-size.ts'
 import { judgeLeftovers, type Suspicion } from './crash-loop.ts'
 import { type HeldPartition, placeOf } from './effect.ts'
 import { explainGaps } from './gaps.ts'
-import { type BatchRecord, inLane, isMessage } from './lanes.ts'
+import { type BatchRecord, inLane, sameMode } from './lanes.ts'
 import { LetGo } from './let-go.ts'
 import { settleEach } from './message-mode.ts'
 import { MissingDefinitions } from './missing-definitions.ts'
@@ -23,7 +23,8 @@ import type { Pause } from './pause.ts'
 import { type StartPolicy, takePartition } from './position.ts'
 import type { GroupPartition, Position } from './position-store.ts'
 import { batchLimitsOf, topicsOf } from './registry.ts'
-import { routeRecord } from './route.ts'
+import { type Router, routeRecord } from './route.ts'
+import { RouteAhead } from './route-ahead.ts'
 import { settleBatch } from './settle.ts'
 import type { Subscription } from './subscription.ts'
 import { markBegun, type SuspectParts, settleSuspect } from './suspects.ts'
@@ -47,6 +48,12 @@ export interface ConsumerOptions<Tx> {
   readonly onFailure: (error: unknown) => void
 }
 
+/** How many messages the next batch of a partition takes, and what is known of them. */
+interface Pace<Tx> {
+  readonly size: BatchSize
+  readonly ahead: RouteAhead<Tx>
+}
+
 /**
  * One group's consumer in this process: takes records from the log and settles them in batches.
  *
@@ -61,7 +68,8 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   readonly #taking = new Map<string, AbortController>()
   readonly #busy = new Set<string>()
   readonly #letGo: LetGo<Tx>
-  readonly #sizes = new Map<string, BatchSize>()
+  readonly #paces = new Map<string, Pace<Tx>>()
+  readonly #router: Router<Tx>
   readonly #passedOver = new Set<string>()
   readonly #toldGaps = new Set<string>()
   readonly #missing: MissingDefinitions
@@ -71,6 +79,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   constructor(parts: ConsumerParts<Tx>, options: ConsumerOptions<Tx>) {
     this.#parts = parts
     this.#options = options
+    this.#router = { subscriptions: options.subscriptions, writerSchemas: parts.writerSchemas }
     this.#letGo = new LetGo(parts)
     this.#missing = new MissingDefinitions(parts.incidents)
     this.#log = parts.log.consumer(options.group, topicsOf(options.subscriptions))
@@ -141,6 +150,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     const held = this.#held.get(nameOf(partition))
     this.#taking.get(nameOf(partition))?.abort()
     this.#held.delete(nameOf(partition))
+    this.#paces.get(nameOf(partition))?.ahead.end()
     // A batch that runs lets go when it has ended.
     if (held !== undefined && !this.#busy.has(nameOf(partition))) this.#letGo.of(held)
     this.#parts.diagnostics.emit('consumer.revoked', { group: this.#options.group, topic: partition.topic, partition: partition.partition })
@@ -210,7 +220,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   /** Settles a beginning of the records: as many as fit into one batch, of one mode. The reader gives the rest again. */
   async #settleBeginning(held: HeldPartition, records: readonly ConsumedRecord[], signal: AbortSignal): Promise<void> {
     const { clock } = this.#parts
-    const size = this.#sizeOf(held)
+    const { size } = this.#paceOf(held)
     const due = firstOf(records, held.next, size.next)
     // It is on its way while the records are decoded.
     const marked = markBegun(this.#parts, held, due, false)
@@ -219,10 +229,20 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     const { batch, mode } = sameMode(await routing)
     if (batch.length === 0) return
     await marked
+    this.#lookAhead(held, records, due, size.next)
     const begun = clock.monotonic()
     const settled =
       mode === 'batch' ? await settleBatch(this.#parts, held, batch, mode, signal) : await settleEach(this.#parts, held, batch, signal)
     size.settled(settled.messages, clock.monotonic() - begun, settled)
+  }
+
+  /** While the batch waits for the database, the records of the next one are decoded. */
+  #lookAhead(held: HeldPartition, records: readonly ConsumedRecord[], due: readonly ConsumedRecord[], size: number): void {
+    const next = firstOf(records, (due.at(-1)?.offset ?? held.next) + 1n, size)
+    this.#paceOf(held).ahead.begin(next, (record) => {
+      const routed = routeRecord(record, held, this.#router)
+      return routed.kind === 'message' ? inLane(record, routed) : undefined
+    })
   }
 
   /**
@@ -234,10 +254,15 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
   async #route(held: HeldPartition, records: readonly ConsumedRecord[], signal: AbortSignal): Promise<readonly BatchRecord<Tx>[]> {
     await explainGaps(this.#parts, held, records)
     const { writerSchemas } = this.#parts
-    const router = { subscriptions: this.#options.subscriptions, writerSchemas }
+    const { ahead } = this.#paceOf(held)
     const batch: BatchRecord<Tx>[] = []
     for (const record of records) {
-      let routed = routeRecord(record, held, router)
+      const known = ahead.take(record)
+      if (known !== undefined) {
+        batch.push(known)
+        continue
+      }
+      let routed = routeRecord(record, held, this.#router)
       while (routed.kind === 'schema needed') {
         if (signal.aborted) return batch
         try {
@@ -246,20 +271,20 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
           if (batch.length === 0) throw error
           return batch
         }
-        routed = routeRecord(record, held, router)
+        routed = routeRecord(record, held, this.#router)
       }
       batch.push(inLane(record, routed))
     }
     return batch
   }
 
-  #sizeOf(held: HeldPartition): BatchSize {
+  #paceOf(held: HeldPartition): Pace<Tx> {
     const name = nameOf(held)
-    const known = this.#sizes.get(name)
+    const known = this.#paces.get(name)
     if (known !== undefined) return known
-    const size = new BatchSize(batchLimitsOf(this.#options.subscriptions, held.topic))
-    this.#sizes.set(name, size)
-    return size
+    const pace = { size: new BatchSize(batchLimitsOf(this.#options.subscriptions, held.topic)), ahead: new RouteAhead<Tx>() }
+    this.#paces.set(name, pace)
+    return pace
   }
 }
 
@@ -267,16 +292,6 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
 function firstOf(records: readonly ConsumedRecord[], from: bigint, size: number): readonly ConsumedRecord[] {
   const at = records.findIndex(({ offset }) => offset >= from)
   return at < 0 ? [] : records.slice(at, at + size)
-}
-
-/** A batch is of messages that share a transaction, or of such that do not; what has no handler goes with either. */
-function sameMode<Tx>(batch: readonly BatchRecord<Tx>[]): {
-  readonly batch: readonly BatchRecord<Tx>[]
-  readonly mode: 'batch' | 'message'
-} {
-  const mode = batch.find(isMessage)?.routed.subscription.policy.transaction ?? 'batch'
-  const end = batch.findIndex((each) => isMessage(each) && each.routed.subscription.policy.transaction !== mode)
-  return { batch: end < 0 ? batch : batch.slice(0, end), mode }
 }
 
 function nameOf(partition: TopicPartition): string {

@@ -44,3 +44,13 @@ export function keysIn<Tx>(records: readonly BatchRecord<Tx>[]): readonly Buffer
   for (const { lane, key } of records) if (key !== null) keys.set(lane, key)
   return [...keys.values()]
 }
+
+/** A batch is of messages that share a transaction, or of such that do not; what has no handler goes with either. */
+export function sameMode<Tx>(batch: readonly BatchRecord<Tx>[]): {
+  readonly batch: readonly BatchRecord<Tx>[]
+  readonly mode: 'batch' | 'message'
+} {
+  const mode = batch.find(isMessage)?.routed.subscription.policy.transaction ?? 'batch'
+  const end = batch.findIndex((each) => isMessage(each) && each.routed.subscription.policy.transaction !== mode)
+  return { batch: end < 0 ? batch : batch.slice(0, end), mode }
+}

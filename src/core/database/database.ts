@@ -7,7 +7,7 @@ export interface QueryResult {
 
 /** Runs SQL with `$1`-style parameters; never text built from values. */
 export interface Queryable {
-  /** @param often whether the statement is sent so often that the server should keep its plan, where that can be done; it must look up nothing */
+  /** @param often whether the statement is sent so often that the server should keep its plan, where that can be done; one plan must do for every size of its tables */
   query(text: string, values?: readonly unknown[], often?: 'often'): Promise<QueryResult>
 }
 
