@@ -28,6 +28,7 @@ export async function runInside<Tx>(
   delivery: Incoming<Tx>,
   handler: () => Promise<unknown>,
 ): Promise<unknown> {
+  if (middlewares.length === 0) return handler()
   let returned: unknown
   const runFrom = async (index: number): Promise<void> => {
     const middleware = middlewares[index]

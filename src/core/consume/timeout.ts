@@ -6,28 +6,38 @@ import { TransientError } from '../../foundation/errors.ts'
  *
  * @throws TransientError `HANDLER_TIMEOUT`; the work may still be running, so its transaction must be destroyed
  */
-export async function withTimeout<Result>(
+export function withTimeout<Result>(
   timeoutMs: number,
   outer: AbortSignal,
   work: (signal: () => AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  const expired = new AbortController()
+  let expired: AbortController | undefined
   let either: AbortSignal | undefined
+  let late: TransientError | undefined
   const signal = (): AbortSignal => {
-    either ??= AbortSignal.any([outer, expired.signal])
+    if (either !== undefined) return either
+    expired = new AbortController()
+    if (late !== undefined) expired.abort(late)
+    either = AbortSignal.any([outer, expired.signal])
     return either
   }
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => {
-    const error = timedOut(timeoutMs)
-    expired.abort(error)
-    reject(error)
-  }, timeoutMs)
-  try {
-    return await Promise.race([work(signal), promise])
-  } finally {
-    clearTimeout(timer)
-  }
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      late = timedOut(timeoutMs)
+      expired?.abort(late)
+      reject(late)
+    }, timeoutMs)
+    work(signal).then(
+      (result) => {
+        clearTimeout(timer)
+        resolve(result)
+      },
+      (error: unknown) => {
+        clearTimeout(timer)
+        reject(error)
+      },
+    )
+  })
 }
 
 function timedOut(timeoutMs: number): TransientError {
