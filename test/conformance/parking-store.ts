@@ -58,6 +58,18 @@ export function parkingStoreConformance<Tx>(name: string, open: () => Promise<Pa
     expect(await lock('g', 't', [])).toEqual([])
   })
 
+  test(`${name}: finds the parked keys among many, and none where none is parked`, async () => {
+    const { database, parking } = await open()
+    const keys = Array.from({ length: 40 }, (_, n) => Buffer.from(`key ${n}`))
+    const lock = () => database.transaction((tx) => parking.lockParked(tx, { group: 'g', topic: 't' }, keys))
+
+    const before = await lock()
+    await database.transaction((tx) => parking.park(tx, [parkedMessage('key 7'), parkedMessage('key 39'), parkedMessage('other')]))
+
+    expect(before).toEqual([])
+    expect((await lock()).map(String).toSorted()).toEqual(['key 39', 'key 7'])
+  })
+
   test(`${name}: queues messages of one key in the order of the list, behind those that are there`, async () => {
     const { database, parking, queueOf } = await open()
     const [first, second, other, third] = [parkedMessage('a'), parkedMessage('a'), parkedMessage('b'), parkedMessage('a')]
