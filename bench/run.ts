@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { Client } from 'pg'
 import { type Stack, startStack } from '../src/faces/stack/stack.ts'
 import { acked } from './acked.ts'
+import { backlog } from './backlog.ts'
 import { codec } from './codec.ts'
 import { consume } from './consume.ts'
 import type { Bench, BenchContext } from './context.ts'
@@ -14,7 +15,7 @@ import { publish } from './publish.ts'
 import { relay } from './relay.ts'
 import { type Row, toTable } from './result.ts'
 
-const benches: Readonly<Record<string, Bench>> = { acked, codec, consume, driver, growth, latency, publish, relay }
+const benches: Readonly<Record<string, Bench>> = { acked, backlog, codec, consume, driver, growth, latency, publish, relay }
 
 const usage = `Usage: npm run bench -- [${Object.keys(benches).join('|')}] [--events 100000] [--runs 3] [--json]`
 

@@ -10,6 +10,7 @@ import { type Proof, type ProofSettings, proofs } from './kit/proofs.ts'
 import { proveBrokers } from './kit/prove-brokers.ts'
 import { proveCommits } from './kit/prove-commits.ts'
 import { proveFuzz } from './kit/prove-fuzz.ts'
+import { proveStandby } from './kit/prove-standby.ts'
 import { Random } from './kit/random.ts'
 import { Run } from './kit/run.ts'
 import type { Faults } from './kit/tally.ts'
@@ -33,6 +34,7 @@ const withoutRun: Readonly<Record<string, { readonly about: string; prove(seeds:
     prove: proveBrokers,
   },
   commits: { about: 'the replies to 1,000 COMMITs are lost, or the requests; none is told wrongly (G5)', prove: proveCommits },
+  standby: { about: 'the primary of a synchronous pair dies under load, and its standby is promoted (G1–G6)', prove: proveStandby },
   fuzz: { about: 'valid messages are changed at random and read: 200,000 a seed (G10)', prove: proveFuzz },
   demo: { about: 'the demo, with one of its services killed half-way', prove: proveDemo },
 }

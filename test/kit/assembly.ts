@@ -5,6 +5,7 @@ import { PostgresPositionStore } from '../../src/adapters/postgres/position-stor
 import { PostgresProcessStore } from '../../src/adapters/postgres/process-store.ts'
 import { PostgresRetryStore } from '../../src/adapters/postgres/retry-store.ts'
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from '../../src/config.ts'
+import type { LogConsumerFactory } from '../../src/core/broker/log-consumer.ts'
 import type { LogProducer } from '../../src/core/broker/log-producer.ts'
 import { ConnectionShare } from '../../src/core/consume/connection-share.ts'
 import { Consumer } from '../../src/core/consume/consumer.ts'
@@ -36,6 +37,7 @@ import { buildRegistry } from '../../src/wiring/registry.ts'
 export interface Replacements {
   readonly outboxes?: (real: OutboxStoreFactory) => OutboxStoreFactory
   readonly producer?: (real: LogProducer) => LogProducer
+  readonly consumers?: (real: LogConsumerFactory) => LogConsumerFactory
   readonly inbox?: (real: InboxStore<Transaction>, database: Database<Transaction>) => InboxStore<Transaction>
   readonly parking?: (real: ParkingStore<Transaction>, database: Database<Transaction>) => ParkingStore<Transaction>
   readonly retries?: (real: RetryStore<Transaction>, database: Database<Transaction>) => RetryStore<Transaction>
@@ -65,7 +67,11 @@ export class Assembly {
     this.#shared = { ...own, ...buildRegistry(this.options, own) }
     this.database = buildDatabase(this.options, this.#shared, () => this.#relay?.wake())
     const log = buildLog(this.options, this.#shared)
-    this.log = { ...log, producer: replacements.producer?.(log.producer) ?? log.producer }
+    this.log = {
+      ...log,
+      producer: replacements.producer?.(log.producer) ?? log.producer,
+      consumers: replacements.consumers?.(log.consumers) ?? log.consumers,
+    }
   }
 
   get relay(): Relay {

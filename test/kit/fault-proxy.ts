@@ -21,7 +21,7 @@ interface Pair {
  * `black-hole` keeps connections open and forwards nothing: a network that drops packets.
  */
 export class FaultProxy {
-  readonly #target: { readonly host: string; readonly port: number }
+  #target: { readonly host: string; readonly port: number }
   readonly #wire: () => Wire
   readonly #server: Server
   readonly #pairs = new Set<Pair>()
@@ -83,6 +83,12 @@ export class FaultProxy {
       pair.isHalfOpen = true
       pair.server.destroy()
     }
+  }
+
+  /** Where new connections lead from now on; those that are open end. */
+  retarget(target: { readonly host: string; readonly port: number }): void {
+    this.#target = target
+    this.cut()
   }
 
   /** Ends every open connection. */

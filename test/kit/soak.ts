@@ -31,7 +31,7 @@ export async function soak(run: Run, random: Random, minutes: number): Promise<F
     faults.note(...(await disturb(run, random)))
     await until('the next fault', () => performance.now() > next, FAULT_EVERY_MS + 60_000)
   }
-  publisher.kill('SIGTERM')
+  publisher.kill('SIGKILL')
   await publisher.ended()
   for (const [index, each] of staying.entries()) {
     const found = growthIn(usagesOf(each))

@@ -35,4 +35,29 @@ describe.concurrent('G3, G4, G7: a process dies while it runs a parked key', () 
       expect(run.queue.filter(({ state }) => state === 'dead')).toEqual(keys.map(() => ({ state: 'dead', attempts: 3 })))
     })
   }
+
+  onKafka(
+    'G3, G4: a worker that is frozen in the middle of a parked message, past its lease and its heartbeat, does no harm when it wakes up',
+    { timeout: 120_000 },
+    async () => {
+      await using run = await beginRun({ partitions: 2 })
+      for (const note of ['fails 1', '', 'fails 2', '']) {
+        for (const key of keys) await run.publish(key, note)
+      }
+      const frozen = run.spawn({ run: ['relay', 'consume'], failpoints: [{ at: 'retry.committing', act: 'SIGSTOP' }] })
+      await frozen.says('failpoint retry.committing 1')
+      run.spawn({ run: ['relay', 'consume'] })
+      await run.drained()
+      await run.retried()
+
+      frozen.kill('SIGCONT')
+      for (const key of keys) await run.publish(key, 'fails 1')
+      await run.drained()
+      await run.retried()
+      const verdict = await run.judge()
+
+      expect(verdict.violations).toEqual([])
+      expect(verdict.counts).toMatchObject({ committed: 15, effects: 15, kept: 0 })
+    },
+  )
 })

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { ReserveStock, StockReserved } from '../../../examples/order-fulfilment/contracts/stock.ts'
 import { createLogger } from '../../../src/adapters/pino/logger.ts'
+import type { LogConsumerListener } from '../../../src/core/broker/log-consumer.ts'
 import { Pause } from '../../../src/core/consume/pause.ts'
 import { saga } from '../../../src/core/saga/definition.ts'
 import { systemClock } from '../../../src/foundation/clock.ts'
+import { StuckError } from '../../../src/foundation/errors.ts'
 import { newToken } from '../../../src/foundation/ids.ts'
 import { buildGroups } from '../../../src/wiring/consume.ts'
 import { until } from '../../kit/wait.ts'
@@ -33,6 +35,37 @@ test('an incident is told when it is committed, not when it is rolled back', asy
 
   expect(await bench.query('select last_value::int as commits from commits')).toEqual([{ commits: 2 }])
   expect(witness.all('incident.recorded').map(({ kind }) => kind)).toEqual(['unreadable'])
+})
+
+test('a partition that the log cannot read on is told of, with what the driver says', async () => {
+  const bench = await ConsumeBench.open()
+  const listening = Promise.withResolvers<LogConsumerListener>()
+  const assembly = bench.assembly({
+    consumers: (real) => ({
+      consumer: (group, topics) => {
+        const consumer = real.consumer(group, topics)
+        return {
+          get joined() {
+            return consumer.joined
+          },
+          start: (listener, signal) => {
+            listening.resolve(listener)
+            return consumer.start(listener, signal)
+          },
+          stop: (deadlineMs) => consumer.stop(deadlineMs),
+        }
+      },
+    }),
+  })
+  applyCounted(assembly, { topic: 't' })
+  await assembly.start({ run: ['consume'] })
+  const listener = await listening.promise
+
+  await listener.onPartitionStuck?.({ topic: 't', partition: 0 }, new StuckError('BATCH_DAMAGED', 'The batch at 7 is damaged.'))
+
+  expect(await bench.query('select kind, subject, message from trunkline.incident')).toEqual([
+    { kind: 'partition_stuck', subject: 'judge t/0', message: 'The batch at 7 is damaged.' },
+  ])
 })
 
 test('neither the record nor the text of an error is in an incident or a diagnostic; the row has both', async () => {

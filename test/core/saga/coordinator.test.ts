@@ -362,6 +362,19 @@ test('refuses a command whose contract does not carry its replies', async () => 
   expect(() => run(opened, lame)).toThrow('does not carry its replies shop.stock.StockReserved, shop.stock.StockRefused')
 })
 
+test('tells people once of a saga that is stuck', async () => {
+  const opened = await openSagaDatabase()
+  const { receive, status } = run(opened, fulfilment)
+  await receive(placed)
+
+  // Neither the command nor its compensation is ever answered.
+  for (let hour = 1; hour <= 20; hour++) await run(opened.later(3_600 * hour), fulfilment).timers.fireDue()
+
+  expect(await status()).toMatchObject({ status: 'stuck' })
+  const { rows } = await opened.database.outside.query('select kind, message from trunkline.incident')
+  expect(rows).toEqual([{ kind: 'saga_stuck', message: expect.stringContaining('A late reply lets it go on') }])
+})
+
 test("takes the guard's own answer for the end of a compensation", async () => {
   const opened = await openSagaDatabase()
   const { receive, status } = run(opened, fulfilment)
