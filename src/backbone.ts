@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from './config.ts'
+import { checkGroupName, checkSubscription } from './core/consume/check-registration.ts'
 import type { Middleware } from './core/consume/middleware.ts'
 import { toPublications } from './core/consume/outgoing.ts'
 import { type GroupOptions, type SubscriptionOptions, SubscriptionRegistry, topicsOf } from './core/consume/registry.ts'
@@ -91,10 +92,11 @@ export class Backbone<Tx extends object = Transaction> {
    *
    * Under the service's own name it says how that group begins: `backbone.group('stock', { from: 'latest' })`.
    *
-   * @throws ConfigurationError the same group was named with other options, or after `start`
+   * @throws ConfigurationError the same group was named with other options, its name is not the service's own, or after `start`
    */
   group(name: string, options: GroupOptions = {}): { subscribe: Backbone<Tx>['subscribe'] } {
     this.#life.refuseWhenStarted(`group('${name}')`)
+    checkGroupName(this.service, name)
     this.#subscriptions.startGroup(name, options)
     return {
       subscribe: (contract, handler, options) => this.#subscribe(name, contract, handler, options ?? {}),
@@ -215,6 +217,7 @@ export class Backbone<Tx extends object = Transaction> {
   ): void {
     this.#life.refuseWhenStarted('subscribe')
     const contracts: readonly C[] = isList(contract) ? contract : [contract]
+    checkSubscription(contracts, handler)
     this.#subscriptions.add(group, contracts, (message, delivery) => handler(message as C['message'], delivery), options)
   }
 }

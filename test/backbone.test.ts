@@ -1,6 +1,6 @@
 import { createServer } from 'node:net'
 import { Pool } from 'pg'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { OrderPlaced } from '../examples/order-fulfilment/contracts/orders.ts'
 import { fulfilment } from '../examples/order-fulfilment/orders/fulfilment.ts'
 import { type Backbone, type BackboneOptions, createBackbone, isTrunklineError, MemoryLog } from '../src/index.ts'
@@ -106,6 +106,47 @@ test('what is registered after the start is refused', async () => {
 
   expect(() => backbone.subscribe(OrderPlaced, async () => undefined)).toThrow(/came after start/)
   expect(() => backbone.saga(fulfilment)).toThrow(/came after start/)
+})
+
+describe('a registration that cannot be meant', () => {
+  const shop = () =>
+    createBackbone({
+      service: 'shop',
+      kafka: { driver: 'memory' },
+      database: { connectionString: 'postgres://nobody@127.0.0.1:1/none' },
+      logger: false,
+    })
+  const handler = async () => undefined
+
+  test.for<[string, () => void, string, RegExp]>([
+    [
+      'a group of another service',
+      () => shop().group('billing').subscribe(OrderPlaced, handler),
+      'GROUP_FOREIGN',
+      /Call it "shop\.billing"/,
+    ],
+    ['a group without a name of its own', () => void shop().group('shop.'), 'GROUP_FOREIGN', /"shop\.…"/],
+    ['a group with letters that no other tool knows', () => void shop().group('shop.prüfung '), 'GROUP_NAME_INVALID', /at most 180/],
+    ['no contract at all', () => shop().subscribe([], handler as never), 'CONTRACT_MISSING', /schema generate/],
+    ['something else than a contract', () => shop().subscribe({} as never, handler as never), 'CONTRACT_MISSING', /schema generate/],
+    ['no handler', () => shop().subscribe(OrderPlaced, undefined as never), 'HANDLER_MISSING', /must be a function, got undefined/],
+    [
+      'an error that is none',
+      () => shop().subscribe(OrderPlaced, handler, { retry: { permanent: [42 as never] } }),
+      'OPTION_INVALID',
+      /"retry\.permanent": expected a list of up to 100 codes/,
+    ],
+  ])('is refused: %s', ([, register, code, message]) => {
+    expect(register).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
+  })
+
+  test('is not one under the name of the service, or behind it', () => {
+    const backbone = shop()
+    backbone.group('shop', { from: 'latest' }).subscribe(OrderPlaced, handler)
+    backbone.group('shop.audit-2').subscribe(OrderPlaced, handler)
+
+    expect(backbone.groups.map(({ group }) => group)).toEqual(['shop', 'shop.audit-2'])
+  })
 })
 
 test('health tells of each part', async () => {

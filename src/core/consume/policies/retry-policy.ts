@@ -20,10 +20,13 @@ export const retryOptions = z.strictObject({
    * `'TypeError'`) and classes of errors, or a function that says so. Default []; a PermanentError always is.
    */
   permanent: z
-    .union([
-      z.array(z.union([z.string().min(1), z.custom<ErrorClass>(isClass, 'expected a code, or a class of errors')])).max(100),
-      z.custom<(error: unknown) => boolean>((value) => typeof value === 'function', 'expected a list, or a function of the error'),
-    ])
+    .union(
+      [
+        z.array(z.union([z.string().min(1), z.custom<ErrorClass>(isClass)])).max(100),
+        z.custom<(error: unknown) => boolean>((value) => typeof value === 'function'),
+      ],
+      'expected a list of up to 100 codes, names and classes of errors, or a function of the error',
+    )
     .default([]),
 })
 
