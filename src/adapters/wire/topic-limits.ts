@@ -56,7 +56,9 @@ export class TopicLimits {
 
   async #learn(topic: string, ask: () => Promise<number | undefined>): Promise<KnownLimit> {
     // What is wrong with the connection, the batch itself will hear.
-    const bytesMax = (await ask().catch(() => undefined)) ?? Number.POSITIVE_INFINITY
+    const told = (await ask().catch(() => undefined)) ?? 0
+    // A server that only resembles Kafka may tell nothing, or 0: believed, that would refuse every message of the topic.
+    const bytesMax = told > 0 ? told : Number.POSITIVE_INFINITY
     const limit = { bytesMax, askedAt: systemClock.monotonic() }
     this.#known.set(topic, limit)
     return limit
