@@ -67,6 +67,10 @@ export class FetchedRecords {
 
 function byteLengthOf(records: readonly ConsumedRecord[]): number {
   let bytes = 0
-  for (const { key, value } of records) bytes += RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0)
+  for (const { key, value, headers } of records) {
+    bytes += RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0)
+    // A foreign record may be nothing but headers, 16 KiB of them.
+    for (const header of headers) bytes += header[0].length + header[1].length
+  }
   return bytes
 }

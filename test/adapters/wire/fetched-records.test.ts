@@ -34,6 +34,14 @@ test('a batch that is larger than what is taken together is taken alone', () => 
   expect([offsetsOf(fetched.take()), offsetsOf(fetched.take()), offsetsOf(fetched.take())]).toEqual([[1], [2], [3]])
 })
 
+test('headers count: a record may consist of little else', () => {
+  const fetched = new FetchedRecords()
+
+  fetched.add([{ ...record(1), headers: [['trace', Buffer.alloc(16_000)]] }])
+
+  expect(fetched.bytes).toBeGreaterThan(16_000)
+})
+
 test('each byte that was added is given back once, by taking or by dropping', () => {
   const fetched = new FetchedRecords()
   const added = fetched.add([record(1)]) + fetched.add([record(2, 5_000_000)]) + fetched.add([record(3)])
