@@ -151,6 +151,33 @@ export function retryStoreConformance<Tx>(name: string, open: () => Promise<Retr
     ])
   })
 
+  test(`${name}: a process that dies right behind the commit of a suspect did not die of the message behind it`, async () => {
+    const { database, retries, leaseOne, endLeases } = await given(parkedMessage('a'), parkedMessage('a'))
+    await leaseOne()
+    await endLeases()
+    const suspect = await leaseOne(elsewhere)
+    await retries.runAlone(suspect)
+    const [first] = await retries.peek(suspect, one)
+    const rolledBack = database.transaction(async (tx) => {
+      await retries.take(tx, suspect, first === undefined ? [] : [first])
+      throw new Error('abort')
+    })
+    await expect(rolledBack).rejects.toThrow('abort')
+    await endLeases()
+    const before = await leaseOne()
+    await retries.runAlone(before)
+
+    const taken = await database.transaction((tx) => retries.take(tx, before, first === undefined ? [] : [first]))
+    await endLeases()
+    const after = await leaseOne(elsewhere)
+
+    expect(taken).toBe(true)
+    expect([before, after].map(({ leftBehind, diedAlone }) => [leftBehind, diedAlone])).toEqual([
+      [true, true],
+      [true, false],
+    ])
+  })
+
   test(`${name}: knows of a key that was left behind whether it ran alone, and not of one that was given back`, async () => {
     const { retries, lease, leaseOne, endLeases } = await given(parkedMessage('a'))
     const first = await leaseOne()

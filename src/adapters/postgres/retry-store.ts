@@ -40,7 +40,7 @@ export class PostgresRetryStore<Tx> implements RetryStore<Tx> {
   async take(tx: Tx, key: LeasedKey, messages: readonly QueuedMessage[]): Promise<boolean> {
     const queryable = this.#database.queryable(tx)
     // Two statements in one round trip; the second one's snapshot is newer than the lock.
-    const locking = queryable.query(lockSql, [...nameOf(key), key.token])
+    const locking = queryable.query(key.leftBehind ? lockSuspectSql : lockSql, [...nameOf(key), key.token])
     const taking = queryable.query(takeSql, [...nameOf(key), key.token, messages.map(({ seq }) => seq)])
     await Promise.allSettled([locking, taking])
     const [locked, taken] = [await locking, await taking]
@@ -200,6 +200,12 @@ const lockSql = `
   select from trunkline.parked_key
    where consumer_group = $1 and topic = $2 and key_hash = $3 and lease_token = $4
      for no key update`
+
+// The same lock. What was noted of the message goes with its commit: a process that dies between that and giving the key
+// back did not die of the message behind it.
+const lockSuspectSql = `
+  update trunkline.parked_key set lease_alone = false
+   where consumer_group = $1 and topic = $2 and key_hash = $3 and lease_token = $4`
 
 const lockForUpdateSql = `
   select from trunkline.parked_key

@@ -90,7 +90,7 @@ async function runSuspect<Tx extends object>(
   signal: AbortSignal,
 ): Promise<void> {
   const { retries } = parts
-  if (!mayBegin(parts, key, signal)) return await retries.giveBack(key, 0)
+  if (!mayBegin(parts, key, signal)) return await retries.giveBack(key, 0, key.diedAlone ? 'keep' : 'clear')
   if (!(await retries.runAlone(key))) return
   const [head] = await retries.peek(key, HEAD)
   if (head === undefined || (await runHead(parts, settings, key, head, signal))) await retries.giveBack(key, 0)

@@ -97,7 +97,7 @@ export interface RetryStore<Tx> {
    */
   giveBack(key: LeasedKey, delayMs: number, note?: 'keep' | 'clear'): Promise<void>
 
-  /** Notes that nothing else runs beside this key from now on, until it is given back. @returns whether the lease is still ours */
+  /** Notes that nothing else runs beside this key from now on, until its message was taken or the key is given back. @returns whether the lease is still ours */
   runAlone(key: LeasedKey): Promise<boolean>
 
   /** Keeps a lease that is still ours for so long. @returns whether it was */
