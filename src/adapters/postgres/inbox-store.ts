@@ -59,10 +59,12 @@ export class PostgresInboxUpkeep<Tx> implements InboxUpkeep {
     const known = new Set(days['known'] as readonly string[])
     const wanted = Array.from({ length: DAYS_AHEAD + 1 }, (_, index) => today + index).filter((day) => !known.has(nameOf(day)))
     const past = [...known].filter((name) => dayOf(name) < oldest)
+    // First: a day whose lock is not to be had must not keep what is forgotten row by row.
+    const pruned = await this.#prune(keepMs)
     for (const day of wanted)
       await this.#inTurn((queryable) => queryable.query(openSql, [nameOf(day), day * HOURS_A_DAY, (day + 1) * HOURS_A_DAY]))
     const closed = await this.#closeAll(past, Number(days['hour']), keepMs)
-    return { opened: wanted.length, ...closed, pruned: await this.#prune(keepMs) }
+    return { opened: wanted.length, ...closed, pruned }
   }
 
   /** A day is looked through to its end: one that has to stay is not asked again before the next hour. */

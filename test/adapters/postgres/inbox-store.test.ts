@@ -140,6 +140,22 @@ test.for([
   expect(after15Days).toBe(true)
 })
 
+test('a day that cannot be dropped now, because a handler runs long, does not keep what is forgotten row by row', async () => {
+  const { at, now } = await inboxes()
+  await now.upkeep.tend(KEEP_MS)
+  const timeless = { id: randomUUID(), slot: 0 }
+  await now.isNew(timeless)
+  const later = await at('16 days')
+
+  await now.database.transaction(async (tx) => {
+    await now.inbox.claim(tx, 'g', [claimAt(Date.now())])
+    await expect(later.upkeep.tend(KEEP_MS)).rejects.toMatchObject({ code: 'DATABASE_CONFLICT' })
+  })
+
+  expect(await later.isNew(timeless)).toBe(true)
+  expect(await later.upkeep.tend(KEEP_MS)).toMatchObject({ dropped: 2 })
+})
+
 test('only one process at a time tends the inbox', async () => {
   const { at, now } = await inboxes()
   const other = await at('0 hours')
