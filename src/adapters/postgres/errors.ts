@@ -60,6 +60,11 @@ export function mapDatabaseError(error: unknown, doing: string): unknown {
   return error
 }
 
+/** Whether the server has said it, and not the driver. */
+export function isFromServer(error: unknown): boolean {
+  return error instanceof Error && 'severity' in error
+}
+
 /** A statement that the server did not run, because one before it in its transaction had failed. */
 export function transactionLost(doing: string, error: unknown): TransientError {
   const message = `${doing}: an earlier statement of the transaction had failed, so this one was not run. Let that error reach the backbone, or use tx.savepoint(fn) for a part that may fail.`

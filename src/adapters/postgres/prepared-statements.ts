@@ -59,8 +59,13 @@ export class PreparedStatements {
       return true
     }
     if (!isPlanOutdated(error)) return false
-    this.#names.set(text, '')
+    this.neverName(text)
     return true
+  }
+
+  /** From now on this text is sent as it is. */
+  neverName(text: string): void {
+    this.#names.set(text, '')
   }
 }
 

@@ -39,3 +39,7 @@ export function notPrepared(error: unknown): ConflictError {
     'From now on it is sent as it is. Run the transaction again.'
   return new ConflictError('DATABASE_CONFLICT', message, { sqlState: codeOf(error) }, error)
 }
+
+export function connectionIsGone(error: unknown): boolean {
+  return codeOf(error) === 'DATABASE_UNAVAILABLE'
+}

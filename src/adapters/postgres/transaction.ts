@@ -2,12 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { QueryResult as DriverResult, PoolClient, QueryConfig } from 'pg'
 import type { QueryResult, Transaction, TransactionHooks } from '../../core/database/database.ts'
 import type { ConflictError, PermanentError } from '../../foundation/errors.ts'
-import { codeOf, mapDatabaseError, transactionLost } from './errors.ts'
+import { codeOf, isFromServer, mapDatabaseError, transactionLost } from './errors.ts'
 import { gatherWrites } from './one-write.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
 import { refuseControl } from './refuse-control.ts'
 import { submit } from './submit.ts'
-import { ended, notPrepared, savepointEnded, savepointOpen, savepointStillOpen } from './transaction-errors.ts'
+import { connectionIsGone, ended, notPrepared, savepointEnded, savepointOpen, savepointStillOpen } from './transaction-errors.ts'
 import { numberSql, TransactionNumber } from './transaction-number.ts'
 import type { Wakefulness } from './wakefulness.ts'
 
@@ -215,6 +215,8 @@ export class OpenTransaction {
       return refused
     }
     const mapped = mapDatabaseError(error, 'A statement failed')
+    // Of values that it cannot write the driver closes the statement, and goes on taking it for prepared.
+    if (name !== undefined && mapped === error && !isFromServer(error)) this.#parts.prepared.neverName(text)
     this.#lostBy ??= mapped
     return mapped
   }
@@ -288,10 +290,6 @@ function isUndone(savepoint: Savepoint): boolean {
 export function statement(text: string, values: readonly unknown[] = [], name?: string): QueryConfig & { queryMode: 'extended' } {
   const query = { text, values: [...values], queryMode: 'extended' as const }
   return name === undefined ? query : { ...query, name }
-}
-
-function connectionIsGone(error: unknown): boolean {
-  return codeOf(error) === 'DATABASE_UNAVAILABLE'
 }
 
 function toResult(result: DriverResult): QueryResult {

@@ -99,6 +99,26 @@ test('the error of a statement that was prepared is the same as without', async 
   expect(again).toMatchObject({ code: '23505' })
 })
 
+test('a value that the driver cannot write costs its own statement the name, and no other', async () => {
+  const { database, numbers } = await open()
+  const other = 'select n from effect where n = $1'
+  const work = (n: number) => async (tx: Transaction) => {
+    await tx.query(insert, [n])
+    await tx.query(other, [n])
+  }
+  await times(6, (n) => database.transaction(work(n), reruns))
+  const circular: Record<string, unknown> = {}
+  circular['self'] = circular
+
+  await database.transaction(async (tx) => {
+    await expect(tx.savepoint(() => tx.query(insert, [circular]))).rejects.toThrow('circular')
+    await work(7)(tx)
+  }, reruns)
+
+  expect((await database.outside.query(preparedSql)).rows).toEqual([{ statement: other }])
+  expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6, 7])
+})
+
 test('a pool of another kind, which takes one statement at a time, prepares too', async () => {
   const { url, numbers } = await open()
   const pool = new Pool({ connectionString: url, max: 1 })
