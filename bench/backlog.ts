@@ -5,14 +5,9 @@ import { z } from 'zod'
 import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
 import { migrate } from '../src/adapters/postgres/migrate.ts'
 import { createDatabase, dropDatabases } from '../src/adapters/postgres/server-databases.ts'
-import type { LogRecord } from '../src/core/broker/log-producer.ts'
-import { encodePayload } from '../src/core/contract/codec.ts'
-import type { ContractDefinition } from '../src/core/contract/contract.ts'
-import { toHeaders } from '../src/core/envelope/headers.ts'
-import { newMessageId } from '../src/foundation/ids.ts'
 import type { BenchContext } from './context.ts'
 import { median, type Row, toRow } from './result.ts'
-import { slowEventOn } from './slow-event.ts'
+import { slowEventOn, slowRecord } from './slow-event.ts'
 
 /** The backlog has so many times the events of the other benches: a million by default. */
 const TIMES = 10
@@ -54,7 +49,7 @@ async function fill(brokers: readonly string[], topic: string, count: number): P
     await log.admin.createTopics([{ name: topic, partitions: PARTITIONS, replicationFactor: 1 }])
     await log.producer.start(new AbortController().signal)
     for (let from = 0; from < count; from += BATCH_SIZE) {
-      const records = Array.from({ length: Math.min(BATCH_SIZE, count - from) }, () => recordOf(definition))
+      const records = Array.from({ length: Math.min(BATCH_SIZE, count - from) }, () => slowRecord(definition))
       const outcome = await log.producer.append({ topic, partition: (from / BATCH_SIZE) % PARTITIONS }, records)
       if (outcome.status !== 'acked') throw outcome.reason
     }
@@ -62,30 +57,6 @@ async function fill(brokers: readonly string[], topic: string, count: number): P
     await log.producer.stop(5_000)
     await log.admin.close()
   }
-}
-
-const padding = 'x'.repeat(200)
-
-function recordOf(definition: ContractDefinition): LogRecord {
-  const id = newMessageId()
-  const data = encodePayload(definition, { orderId: id, padding })
-  const headers = toHeaders({
-    specversion: '1.0',
-    id,
-    source: '/bench',
-    type: 'bench.Slow.v1',
-    time: new Date().toISOString(),
-    datacontenttype: 'application/avro',
-    subject: id,
-    correlationid: id,
-    causationid: null,
-    traceparent: null,
-    tracestate: null,
-    partitionkey: null,
-    extensions: {},
-    data,
-  })
-  return { key: Buffer.from(id), value: data, headers, timestampMs: Date.now() }
 }
 
 /** In a process of its own, so that its memory is its own. */

@@ -2,9 +2,10 @@ import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
 
 /** Of batches that were fetched apart, so many are handed over together; one that is larger goes alone. */
 const TOGETHER_RECORDS_MAX = 5_000
-const TOGETHER_BYTES_MAX = 1024 * 1024
-/** What a record takes beside its bytes. */
-const RECORD_OVERHEAD = 100
+const TOGETHER_BYTES_MAX = 1.5 * 1024 * 1024
+/** What a record, and each of its headers, takes beside its bytes: objects for views on them. Ours have ten headers. */
+const RECORD_OVERHEAD = 300
+const HEADER_OVERHEAD = 150
 
 interface Fetched {
   readonly records: readonly ConsumedRecord[]
@@ -70,7 +71,7 @@ function byteLengthOf(records: readonly ConsumedRecord[]): number {
   for (const { key, value, headers } of records) {
     bytes += RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0)
     // A foreign record may be nothing but headers, 16 KiB of them.
-    for (const header of headers) bytes += header[0].length + header[1].length
+    for (const [name, header] of headers) bytes += HEADER_OVERHEAD + name.length + header.length
   }
   return bytes
 }

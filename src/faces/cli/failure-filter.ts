@@ -29,7 +29,7 @@ export function takesFilter(command: Command, states = 'parked, dead or discarde
       .option('--group <name>', 'of this consumer group')
       .option('--state <state>', states, stateOf)
       .option('--type <name>', 'of this message type, with or without its version')
-      .option('--cause <fingerprint>', 'that failed for this cause; its first characters will do')
+      .option('--cause <fingerprint>', 'that failed for this cause; its first characters will do', causeOf)
       .option('--key <text>', 'of this key')
       .option('--since <duration>', 'kept within this time: 15m, 2h, 7d', agoMs)
       .option('--until <duration>', 'kept longer ago than this', agoMs),
@@ -78,6 +78,12 @@ export async function selectFailures(
 function stateOf(text: string): State {
   if (text === 'parked' || text === 'dead' || text === 'discarded') return text
   throw new InvalidArgumentError('It must be parked, dead or discarded.')
+}
+
+/** A name in its place would fit nothing, and look as if all were well. */
+function causeOf(text: string): string {
+  if (/^[0-9a-f]{1,12}$/i.test(text)) return text.toLowerCase()
+  throw new InvalidArgumentError('It must be a fingerprint, or its beginning, as "trunkline failure causes" shows it.')
 }
 
 function agoMs(text: string): number {

@@ -36,22 +36,26 @@ export function groupForgetCommand(): Command {
   })
 }
 
-/** @throws ConfigurationError `TYPE_UNKNOWN`, `TYPE_HANDLED` */
+/** @throws ConfigurationError `GROUP_UNKNOWN`, `TYPE_UNKNOWN`, `TYPE_HANDLED` */
 function forgettable(group: string, type: string, known: readonly HandledType[]): HandledType {
   const found = known.find(({ name }) => name === type)
   if (found === undefined) throw typeUnknown(group, type, known)
   if (found.processes === 0) return found
   throw new ConfigurationError(
     'TYPE_HANDLED',
-    `${found.name} is handled by ${found.processes} running processes of group "${group}", so it was not forgotten. Stop them, or deploy a build without that handler, then forget it.`,
+    `${found.name} is handled by ${found.processes} of the running processes of group "${group}", so it was not forgotten. Stop them, or deploy a build without that handler, then forget it.`,
     { group, type },
   )
 }
 
 function typeUnknown(group: string, type: string, known: readonly HandledType[]): ConfigurationError {
+  const details = { group, type }
   const names = known.map(({ name }) => name)
+  if (names.length === 0) {
+    const message = `No build of a group "${group}" has handled anything in this database. See "trunkline group list".`
+    return new ConfigurationError('GROUP_UNKNOWN', message, details)
+  }
   const near = nearest(type, names)
-  const hint =
-    near === undefined ? `It has handled: ${names.join(', ') || 'nothing, or there is no such group'}` : `Did you mean "${near}"?`
-  return new ConfigurationError('TYPE_UNKNOWN', `No build of group "${group}" has handled "${type}". ${hint}`, { group, type })
+  const hint = near === undefined ? `It has handled: ${names.join(', ')}.` : `Did you mean "${near}"?`
+  return new ConfigurationError('TYPE_UNKNOWN', `No build of group "${group}" has handled "${type}". ${hint}`, details)
 }

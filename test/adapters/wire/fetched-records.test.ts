@@ -27,6 +27,15 @@ test('no more is taken together than a batch may have: what is left waits for it
   expect(offsetsOf(fetched.take())[0]).toBe(4_000)
 })
 
+test('a record with headers takes what its headers take: ten small ones are more than a small value', () => {
+  const headers = Array.from({ length: 10 }, (_, index): [string, Buffer] => [`ce_${index}`, Buffer.alloc(20)])
+
+  const plain = new FetchedRecords().add([record(1, 200)])
+  const enveloped = new FetchedRecords().add([{ ...record(1, 200), headers }])
+
+  expect(enveloped - plain).toBeGreaterThan(1_500)
+})
+
 test('a batch that is larger than what is taken together is taken alone', () => {
   const fetched = new FetchedRecords()
   for (const offset of [1, 2, 3]) fetched.add([record(offset, 900_000)])

@@ -144,6 +144,7 @@ test('forget lets a group pass over a type that no build handles any more, and r
 
   const handled = await run(bench, 'forget', 'judge', 'test.Counted', ...consent)
   const misspelt = await run(bench, 'forget', 'judge', 'test.Othre', ...consent)
+  const elsewhere = await run(bench, 'forget', 'jugde', 'test.Other', ...consent)
   const forgotten = await run(bench, 'forget', 'judge', 'test.Other', ...consent)
   await run(bench, 'forget', 'judge', 'test.Other', ...consent)
   await bench.query('delete from trunkline.parked_message')
@@ -151,7 +152,8 @@ test('forget lets a group pass over a type that no build handles any more, and r
   await gone()
   await witness.saw('delivery.skipped')
 
-  expect(handled).toMatchObject({ exitCode: 2, remarks: expect.stringContaining('handled by 1 running processes of group "judge"') })
+  expect(handled).toMatchObject({ exitCode: 2, remarks: expect.stringContaining('handled by 1 of the running processes of group "judge"') })
+  expect(elsewhere).toMatchObject({ exitCode: 2, remarks: expect.stringContaining('See "trunkline group list"') })
   expect(misspelt).toMatchObject({ exitCode: 2, remarks: expect.stringContaining('Did you mean "test.Other"?') })
   expect(forgotten).toMatchObject({
     exitCode: undefined,
