@@ -3,9 +3,9 @@ import { performance } from 'node:perf_hooks'
 /** To fall asleep and to be woken takes a core about as long. */
 const AWAKE_MS_MAX = 0.1
 /** So many answers in a row that came later: then the server is far away, or busy. */
-const LATE_MAX = 20
-/** Statements until it is tried again. */
-const REST = 1_000
+const LATE_MAX = 10
+/** Statements until it is tried again: what it costs to find a far server far is a hundredth of a millisecond for each. */
+const REST = 100
 
 /**
  * Keeps the event loop turning for the tenth of a millisecond within which the answer of a near server comes.

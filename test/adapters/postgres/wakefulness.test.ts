@@ -48,13 +48,13 @@ test('stays asleep where answers came late again and again, and tries it anew af
   }
 
   const tries: boolean[] = []
-  for (let n = 0; n < 21; n++) tries.push(await late())
-  for (let n = 0; n < 999; n++) {
+  for (let n = 0; n < 11; n++) tries.push(await late())
+  for (let n = 0; n < 99; n++) {
     wakefulness.sent()
     wakefulness.answered()
   }
   const anew = await late()
 
-  expect(tries).toEqual([...Array.from({ length: 20 }, () => true), false])
+  expect(tries).toEqual([...Array.from({ length: 10 }, () => true), false])
   expect(anew).toBe(true)
 })
