@@ -215,6 +215,7 @@ export class PostgresDatabase implements Database<Transaction> {
     try {
       const { rows } = await client.query({ text: prepareSql, values: [String(lockTimeoutMs), String(idleInTransactionMs)] })
       const generation = String(rows[0]?.['generation'])
+      this.#shared.prepared.heard(rows[0]?.['process_id'], Reflect.get(client, 'processID'))
       this.#generations.set(client, generation)
       return generation
     } catch (error) {
@@ -238,7 +239,7 @@ export class PostgresDatabase implements Database<Transaction> {
 }
 
 const prepareSql = `
-  select ${generationSql} as generation,
+  select ${generationSql} as generation, pg_backend_pid() as process_id,
          set_config('lock_timeout', $1, false),
          set_config('idle_in_transaction_session_timeout', $2, false),
          set_config('tcp_user_timeout', $2, false)`

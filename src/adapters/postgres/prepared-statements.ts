@@ -22,6 +22,17 @@ export class PreparedStatements {
   readonly #names = new Map<string, string>()
   readonly #sent = new Map<string, number>()
   #works = true
+  #behindPooler = false
+
+  /** Whether the next statement may come to a server that was not told what this one was. */
+  get mayBeUnknown(): boolean {
+    return this.#behindPooler
+  }
+
+  /** Notes which process of the server answers, and which one the connection was told at its start: behind a pooler they differ. */
+  heard(answering: unknown, told: unknown): void {
+    if (typeof told === 'number' && typeof answering === 'number' && answering !== told) this.#behindPooler = true
+  }
 
   /** The same name for the same text only, whoever else prepares statements behind a pooler. @returns `undefined` when names do not work here */
   nameOf(text: string): string | undefined {

@@ -200,8 +200,10 @@ export class OpenTransaction {
   }
 
   #nameOf(text: string, often: 'often' | 'perhaps' | undefined): string | undefined {
-    if (often === undefined) return undefined
-    return often === 'often' ? this.#parts.prepared.nameOf(text) : this.#parts.prepared.nameIfOften(text)
+    const { prepared } = this.#parts
+    // Behind a pooler a name may be unknown: whoever does not run the work again should not have to hear of that.
+    if (often === undefined || (prepared.mayBeUnknown && this.#hooks.rerunsWhenUnknown !== true)) return undefined
+    return often === 'often' ? prepared.nameOf(text) : prepared.nameIfOften(text)
   }
 
   /** @returns what the sender hears; by then the transaction is lost */

@@ -119,6 +119,28 @@ test('a value that the driver cannot write costs its own statement the name, and
   expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6, 7])
 })
 
+test('behind a pooler, a transaction that nobody runs again sends no names, so that no server can be found not to know one', async () => {
+  const { url, numbers } = await open()
+  const pool = new Pool({ connectionString: url, max: 1, pipeline: true })
+  // A pooler tells its own number, and gives each transaction another server.
+  pool.on('connect', (client) => Object.assign(client, { processID: 1 }))
+  onTestFinished(() => pool.end())
+  const { database } = await withTable({ url, pool })
+  const spine = 'select count(*) from effect'
+  const work = (n: number) => async (tx: Transaction) => {
+    await tx.query(insert, [n])
+    await database.queryable(tx).query(spine, [], 'often')
+  }
+
+  await database.transaction(work(1))
+  await database.outside.query('deallocate all')
+  await database.transaction(work(2))
+  await database.transaction(work(3), reruns)
+
+  expect(await numbers()).toEqual([1, 2, 3])
+  expect((await database.outside.query(preparedSql)).rows).toEqual([{ statement: spine }])
+})
+
 test('a pool of another kind, which takes one statement at a time, prepares too', async () => {
   const { url, numbers } = await open()
   const pool = new Pool({ connectionString: url, max: 1 })
