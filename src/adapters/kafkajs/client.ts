@@ -118,6 +118,11 @@ export class KafkajsClient implements ProduceClient<Broker> {
     return createConsumer({ ...config, partitionAssigners, cluster: this.cluster, logger: this.#logger })
   }
 
+  /** The consumer is to end, and gets an empty answer to the fetch that it waits for. */
+  endFetches(): void {
+    this.#fetches.endWaiting()
+  }
+
   /** kafkajs's own admin on this client, without retries. */
   admin(): Admin {
     return this.#kafkajs.createAdmin({ cluster: this.cluster, logger: this.#logger, retry: NO_RETRIES })

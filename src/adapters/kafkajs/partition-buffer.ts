@@ -54,9 +54,12 @@ export class PartitionBuffer implements PartitionSource, WatchedPartition {
     this.#fetched = new Prefetched({ budget, onFull: () => fetcher.pause(partition), onRoom: () => this.#resume() })
   }
 
+  get isFetching(): boolean {
+    return this.#due !== undefined && !this.#fetched.isFull
+  }
+
   get silentMs(): number {
-    const isWaiting = this.#due !== undefined && !this.#fetched.isFull
-    return isWaiting ? this.#clock.monotonic() - this.#heardAt : 0
+    return this.isFetching ? this.#clock.monotonic() - this.#heardAt : 0
   }
 
   get due(): bigint | undefined {

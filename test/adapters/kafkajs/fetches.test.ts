@@ -1,8 +1,10 @@
 import { beforeEach, expect, test } from 'vitest'
 import { Fetches } from '../../../src/adapters/kafkajs/fetches.ts'
 import { type ConnectionPool, loadKafkajs, type ProtocolRequest } from '../../../src/adapters/kafkajs/internals.ts'
+import { encodeFetch } from '../../../src/adapters/wire/fetch-request.ts'
 import { decodeFetch } from '../../../src/adapters/wire/fetch-response.ts'
 import { numbered } from '../../conformance/log-subject.ts'
+import { until } from '../../kit/wait.ts'
 import { batchOf } from './records.ts'
 import { WireWriter } from './wire.ts'
 
@@ -18,11 +20,17 @@ interface Answer {
 let heard: string[]
 let refreshed: number
 let cut: number
+let fetches: Fetches
+let isReadingAll: boolean
+/** How long each fetch was to wait at the broker. */
+let waits: number[]
 
 beforeEach(() => {
   heard = []
   refreshed = 0
   cut = 0
+  isReadingAll = true
+  waits = []
 })
 
 function replyOf(answers: readonly Answer[]): Buffer {
@@ -41,14 +49,17 @@ function replyOf(answers: readonly Answer[]): Buffer {
 }
 
 /** A connection of kafkajs that gets these answers to its fetches. */
-function hardened(...answers: readonly (readonly Answer[])[]) {
-  const fetches = new Fetches({
+function hardened(...answers: readonly (readonly Answer[] | Promise<never>)[]) {
+  fetches = new Fetches({
     parse: parseFetch,
     refreshLeaders: async () => {
       refreshed += 1
     },
   })
   fetches.listener = {
+    get isReadingAll() {
+      return isReadingAll
+    },
     answered: ({ partition }, end) => heard.push(`${partition} ends at ${end}`),
     lost: ({ partition }, { code }) => heard.push(`${partition} ${code}`),
   }
@@ -57,14 +68,19 @@ function hardened(...answers: readonly (readonly Answer[])[]) {
   const pool: ConnectionPool = {
     pool: [Object.create(null), Object.assign(Object.create(null), { socket })],
     getConnectionByRequest: async () => Object.create(null),
-    send: async <Reply>({ response }: ProtocolRequest<Reply>) => await response.parse(await response.decode(replyOf(left.shift() ?? []))),
+    send: async <Reply>({ request, response }: ProtocolRequest<Reply>) => {
+      waits.push((await request.encode()).buffer.readInt32BE(4))
+      return await response.parse(await response.decode(replyOf((await left.shift()) ?? [])))
+    },
   }
   fetches.harden(pool)
   return pool
 }
 
 async function fetched(pool: ConnectionPool): Promise<object> {
-  const request = { apiKey: 1, apiVersion: 11, apiName: 'Fetch', encode: async () => ({ buf: Buffer.alloc(0), buffer: Buffer.alloc(0) }) }
+  const buffer = encodeFetch([], { waitMs: 250, bytesMax: 1, partitionBytesMax: 1 })
+  const encoded = { buf: buffer, buffer }
+  const request = { apiKey: 1, apiVersion: 11, apiName: 'Fetch', encode: async () => encoded }
   const reply = await pool.send({ request, response: { decode: decodeFetch, parse: parseFetch } })
   return Object(reply)
 }
@@ -143,4 +159,24 @@ test('a batch with a wrong checksum is fetched three times more, each over a new
 
   expect(again).toEqual([3, 0])
   expect([cut, heard]).toEqual([3, ['0 KAFKA_CHECKSUM_WRONG', '0 KAFKA_CHECKSUM_WRONG']])
+})
+
+test('waits longer at the broker while nothing comes, unless a partition is left out of the fetch', async () => {
+  const pool = hardened([{ partition: 0 }], [{ partition: 0 }], [{ partition: 0, records: two }], [{ partition: 0 }], [{ partition: 0 }])
+
+  for (let fetch = 1; fetch <= 4; fetch++) await fetched(pool)
+  isReadingAll = false
+  await fetched(pool)
+
+  expect(waits).toEqual([250, 500, 500, 250, 250])
+})
+
+test('a fetch that waits is answered with nothing when the consumer is to end', async () => {
+  const pool = hardened(new Promise(() => undefined))
+  const waiting = fetched(pool)
+  await until('the fetch', () => waits.length === 1)
+
+  fetches.endWaiting()
+
+  expect(await waiting).toMatchObject({ responses: [] })
 })
