@@ -10,6 +10,8 @@ export interface LoadReport {
   readonly repeated: number
   readonly unknown: number
   readonly refused: number
+  /** How often the partitions of the group were given out anew. */
+  readonly rebalances: number
   /** Empty when nothing was lost, invented, overtaken or passed over. */
   readonly violations: readonly string[]
 }
@@ -26,7 +28,9 @@ const PACE_MS = 5
  */
 export class LogLoad {
   readonly #writer: LogDriver
+  readonly #reader: LogDriver
   readonly #topic: string
+  readonly #group: string
   readonly #lanes: WritingLane[]
   readonly #reading: ReadingListener
   readonly #consumer: LogConsumer
@@ -39,7 +43,9 @@ export class LogLoad {
     place: { readonly topic: string; readonly partitions: number; readonly group: string },
   ) {
     this.#writer = writer
+    this.#reader = reader
     this.#topic = place.topic
+    this.#group = place.group
     this.#lanes = Array.from({ length: place.partitions }, (_, partition) => new WritingLane(writer, { topic: place.topic, partition }))
     this.#reading = new ReadingListener(place.partitions)
     this.#consumer = reader.consumers.consumer(place.group, [place.topic])
@@ -62,6 +68,16 @@ export class LogLoad {
       withinMs,
     )
     return performance.now() - startedAt
+  }
+
+  /** Another member comes, reads its share from where the first one stood, and goes again. */
+  async visit(withinMs = 60_000): Promise<void> {
+    const visitor = this.#reader.consumers.consumer(this.#group, [this.#topic])
+    const before = this.#reading.rebalances
+    await visitor.start(this.#reading, AbortSignal.timeout(withinMs))
+    await until(`a second member of ${this.#group} to be given its share`, () => this.#reading.rebalances > before, withinMs)
+    await this.progress(withinMs)
+    await visitor.stop(5_000)
   }
 
   /** Resolves when the reader has come near to the writer in every partition. */
@@ -96,6 +112,7 @@ export class LogLoad {
       ),
       unknown: total((lane) => lane.unknown),
       refused: total((lane) => lane.refused),
+      rebalances: this.#reading.rebalances,
       violations: [
         ...stuck,
         ...this.#reading.violations,
@@ -173,6 +190,8 @@ class ReadingListener implements LogConsumerListener {
   readonly #read: number[][]
   readonly #seen: Set<number>[]
   readonly violations: string[] = []
+  /** As the first partition saw them. */
+  rebalances = 0
 
   constructor(partitions: number) {
     this.#positions = Array.from({ length: partitions }, () => 0n)
@@ -207,7 +226,9 @@ class ReadingListener implements LogConsumerListener {
     return (records.at(-1)?.offset ?? -1n) + 1n
   }
 
-  onRevoked(): void {}
+  onRevoked({ partition }: TopicPartition): void {
+    if (partition === 0) this.rebalances += 1
+  }
 
   onFailure(error: unknown): void {
     this.violations.push(`the consumer failed: ${String(error)}`)

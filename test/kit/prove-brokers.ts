@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Admin, Kafka } from 'kafkajs'
 import { kafkajsLog } from '../../src/adapters/kafkajs/kafkajs-log.ts'
+import { platformaticLog } from '../../src/adapters/platformatic/platformatic-log.ts'
 import type { LogDriver } from '../../src/core/broker/log-driver.ts'
 import { KafkaCluster } from './kafka-cluster.ts'
 import { KafkaProxy } from './kafka-proxy.ts'
@@ -12,8 +13,11 @@ import { until } from './wait.ts'
 const { Kafka: Client }: { Kafka: typeof Kafka } = createRequire(import.meta.url)('kafkajs')
 
 const NODES = 3
+/** Of lost replies and cut connections. */
+const NETWORK_ROUNDS = 10
+const requests = ['Produce', 'Fetch', 'OffsetCommit', 'Heartbeat'] as const
 const PARTITIONS = 6
-/** In all seeds of one run together, whatever their number. */
+/** In all seeds of one run and with both drivers together, whatever the number of seeds. */
 const LEADER_LOSSES = 50
 /** Longer than the session of a broker in a test: another one leads then. */
 const FROZEN_MS = 5_000
@@ -22,37 +26,55 @@ const WITHOUT_MAJORITY_MS = 6_000
 const NOTICED_WITHIN_MS = 60_000
 
 type Fault = 'killed' | 'frozen' | 'stopped'
+export type OpenDriver = (options: { readonly brokers: readonly string[]; readonly clientId: string }) => LogDriver
 
-/** Runs the proof over several seeds and prints what came of it. @returns whether nothing was lost or reordered, and every fault fired */
+/** What reaches a real broker, by name. */
+export const realDrivers: readonly (readonly [name: string, open: OpenDriver])[] = [
+  ['kafkajs', kafkajsLog],
+  ['platformatic', platformaticLog],
+]
+
+/** Runs the proof over several seeds, with each driver, and prints what came of it. @returns whether nothing was lost or reordered, and every fault fired */
 export async function proveBrokers(seeds: number, from: number): Promise<boolean> {
-  let holds = true
+  const lossesMin = Math.ceil(LEADER_LOSSES / seeds / realDrivers.length)
+  let [holds, lost, faults] = [true, 0, 0]
   for (let seed = from; seed < from + seeds; seed++) {
-    const lossesMin = Math.ceil(LEADER_LOSSES / seeds)
-    holds = report(`brokers seed ${seed}: three brokers`, await threeBrokers(new Random(seed), lossesMin)) && holds
-    holds = report(`brokers seed ${seed}: one broker, behind a network that loses`, await badNetwork(new Random(seed))) && holds
+    for (const [driver, open] of realDrivers) {
+      const name = `brokers seed ${seed}, ${driver}`
+      const brokers = await threeBrokers(open, new Random(seed), lossesMin)
+      const network = await badNetwork(open, new Random(seed))
+      holds = report(`${name}: three brokers`, brokers) && holds
+      holds = report(`${name}: one broker, behind a network that loses`, network) && holds
+      lost += brokers.lost
+      faults += brokers.fired + network.fired
+    }
   }
-  return holds
+  console.log(`brokers: ${lost} leaders lost, ${faults} faults fired in all`)
+  return holds && lost >= LEADER_LOSSES
 }
 
 interface Proved {
-  readonly faults: string
+  readonly told: string
+  /** How many faults fired. One that does not fire ends the proof. */
+  readonly fired: number
+  /** Leaders that were lost. */
+  readonly lost: number
   readonly load: LoadReport
 }
 
-function report(name: string, { faults, load }: Proved): boolean {
-  const { acked, repeated, unknown, refused, violations } = load
+function report(name: string, { told, fired, load }: Proved): boolean {
+  const { acked, repeated, unknown, refused, rebalances, violations } = load
   const verdict = violations.length === 0 ? 'holds' : 'DOES NOT HOLD'
-  console.log(
-    `${name}: ${verdict} · ${faults} · ${acked} acknowledged, ${repeated} repeated, ${unknown} unknown, ${refused} refused before the append`,
-  )
+  const counts = `${acked} acknowledged, ${repeated} repeated, ${unknown} unknown, ${refused} refused before the append, ${rebalances} rebalances`
+  console.log(`${name}: ${verdict} · ${fired} faults: ${told} · ${counts}`)
   for (const line of violations.slice(0, 20)) console.log(`  ${line}`)
   return violations.length === 0
 }
 
 /** Leaders are killed, frozen and stopped in turn; then every node is restarted in turn; then two of three are gone. */
-async function threeBrokers(random: Random, lossesMin: number): Promise<Proved> {
+async function threeBrokers(open: OpenDriver, random: Random, lossesMin: number): Promise<Proved> {
   await using cluster = await KafkaCluster.start({ nodes: NODES })
-  const log = kafkajsLog({ brokers: cluster.brokers, clientId: 'prove' })
+  const log = open({ brokers: cluster.brokers, clientId: 'prove' })
   const judge = new Client({ brokers: [...cluster.brokers], clientId: 'judge', logLevel: 0 }).admin()
   await judge.connect()
   await log.admin.createTopics([{ name: 'proved', partitions: PARTITIONS, replicationFactor: NODES }])
@@ -61,12 +83,13 @@ async function threeBrokers(random: Random, lossesMin: number): Promise<Proved> 
     await load.start()
     const counts: Record<Fault, number> = { killed: 0, frozen: 0, stopped: 0 }
     const faults: readonly Fault[] = ['killed', 'frozen', 'stopped']
-    let [lost, slowestMs] = [0, 0]
-    for (let round = 0; lost < lossesMin; round++) {
+    let [lost, slowestMs, rounds] = [0, 0, 0]
+    for (; lost < lossesMin; rounds++) {
       await load.progress()
+      if (rounds % faults.length === 0) await load.visit()
       const leaders = await untilHealthy(judge, cluster)
       const victim = leaders[random.between(0, leaders.length - 1)] ?? 1
-      const fault = faults[round % faults.length] ?? 'killed'
+      const fault = faults[rounds % faults.length] ?? 'killed'
       counts[fault] += leaders.filter((leader) => leader === victim).length
       lost += leaders.filter((leader) => leader === victim).length
       await end(cluster, victim, fault)
@@ -76,9 +99,10 @@ async function threeBrokers(random: Random, lossesMin: number): Promise<Proved> 
     }
     await rollingRestart(cluster, judge, load)
     await withoutMajority(cluster, judge, load)
-    const told = Object.entries(counts).map(([fault, count]) => `${count} ${fault}`)
-    const faultsTold = `${lost} leaders lost (${told.join(', ')}), writing again after ${(slowestMs / 1_000).toFixed(1)} s at most, 1 rolling restart, 1 loss of two brokers of three`
-    return { faults: faultsTold, load: await load.finish() }
+    const visits = Math.ceil(rounds / faults.length)
+    const losses = Object.entries(counts).map(([fault, count]) => `${count} ${fault}`)
+    const told = `${lost} leaders lost (${losses.join(', ')}), writing again after ${(slowestMs / 1_000).toFixed(1)} s at most, ${NODES} brokers restarted in turn, two of three lost at once, ${visits} times another member that came and went`
+    return { told, fired: rounds + NODES + 1 + visits, lost, load: await load.finish() }
   } finally {
     await judge.disconnect()
     await stop(log)
@@ -128,17 +152,17 @@ async function withoutMajority(cluster: KafkaCluster, judge: Admin, load: LogLoa
 }
 
 /** Replies are lost, delayed and cut, and connections swallow what they are given. */
-async function badNetwork(random: Random): Promise<Proved> {
+async function badNetwork(open: OpenDriver, random: Random): Promise<Proved> {
   await using cluster = await KafkaCluster.start({ nodes: 1 })
   await using proxy = await new KafkaProxy(cluster.brokers[0] ?? '').start()
-  const direct = kafkajsLog({ brokers: cluster.brokers, clientId: 'prove' })
+  const direct = open({ brokers: cluster.brokers, clientId: 'prove' })
   await direct.admin.createTopics([{ name: 'proved', partitions: PARTITIONS, replicationFactor: 1 }])
-  const through = kafkajsLog({ brokers: [proxy.broker], clientId: 'prove' })
+  const through = open({ brokers: [proxy.broker], clientId: 'prove' })
   const load = new LogLoad(through, through, { topic: 'proved', partitions: PARTITIONS, group: 'proved' })
   try {
     await load.start()
-    const fired = await disturbNetwork(proxy, load, random, { rounds: 20, withHalfOpen: true })
-    return { faults: fired, load: await load.finish() }
+    const { told, fired } = await disturbNetwork(proxy, load, random, { rounds: NETWORK_ROUNDS, withHalfOpen: true })
+    return { told, fired, lost: 0, load: await load.finish() }
   } finally {
     await stop(through)
     await stop(direct)
@@ -157,9 +181,9 @@ export async function disturbNetwork(
   load: LogLoad,
   random: Random,
   { rounds, withHalfOpen }: NetworkFaults,
-): Promise<string> {
+): Promise<Pick<Proved, 'told' | 'fired'>> {
   for (let round = 0; round < rounds; round++) {
-    for (const request of ['Produce', 'Fetch', 'OffsetCommit', 'Heartbeat'] as const) {
+    for (const request of requests) {
       const before = proxy.lost(request)
       proxy.loseReplies(request, 1)
       await until(`a lost reply to ${request}`, () => proxy.lost(request) > before, NOTICED_WITHIN_MS)
@@ -184,8 +208,9 @@ export async function disturbNetwork(
     proxy.halfOpen()
     await load.progress(NOTICED_WITHIN_MS)
   }
-  const lost = ['Produce', 'Fetch', 'OffsetCommit', 'Heartbeat'].map((request) => `${rounds} replies to ${request}`)
-  return `lost ${lost.join(', ')}; ${rounds} connections cut in a reply, 2 damaged fetches, a delay, a black hole${withHalfOpen ? ', half-open connections' : ''}`
+  const lost = requests.map((request) => `${rounds} replies to ${request}`)
+  const told = `lost ${lost.join(', ')}; ${rounds} connections cut in a reply, 2 damaged fetches, a delay, a black hole${withHalfOpen ? ', half-open connections' : ''}`
+  return { told, fired: rounds * (requests.length + 1) + 4 + (withHalfOpen ? 1 : 0) }
 }
 
 async function stop(log: LogDriver): Promise<void> {

@@ -12,16 +12,21 @@ export interface Carrier {
 
 /**
  * Removes: kafkajs walks over the records of a fetch four times, with two objects for each offset that it compares.
- * It only needs to know where the next fetch starts.
+ * It only needs to know where the next fetch starts; of a partition without news it need not hear at all.
  */
 export function carried(reply: FetchReply): object {
   return {
     ...reply,
     responses: reply.responses.map(({ topicName, partitions }) => ({
       topicName,
-      partitions: partitions.map((each) => ({ ...each, messages: carrierOf(each) })),
+      partitions: partitions.filter(isTold).map((each) => ({ ...each, messages: carrierOf(each) })),
     })),
   }
+}
+
+/** A part that holds nothing would go through kafkajs's workers all the same, each time that nothing comes. */
+function isTold({ errorCode, messages }: FetchedPartition): boolean {
+  return errorCode !== 0 || messages.length > 0
 }
 
 function carrierOf({ messages }: FetchedPartition): readonly Carrier[] {
