@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { KafkajsClient } from '../../../src/adapters/kafkajs/client.ts'
 import { loadKafkajs } from '../../../src/adapters/kafkajs/internals.ts'
 import { removeIdleTimerSpin } from '../../../src/adapters/kafkajs/overrides/idle-timer-spin.ts'
 import { produceRequest } from '../../../src/adapters/kafkajs/produce-request.ts'
@@ -216,6 +217,42 @@ test('arms the timer while requests wait', () => {
 
   expect(queue.throttleCheckTimeoutId).not.toBeNull()
   queue.destroy()
+})
+
+test('looks for requests that timed out once a second, where kafkajs looks ten times, and ends them', () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const looked = (queue: ReturnType<typeof stock.requestQueue>): number[] => {
+    const looks: number[] = []
+    let ended = 0
+    const late = { sentAt: Date.now(), requestTimeout: 1_500, timeoutRequest: () => (ended += 1) }
+    queue.isConnected = () => Boolean(looks.push(ended))
+    queue.inflight.set(1, late)
+    queue.scheduleRequestTimeoutCheck()
+    vi.advanceTimersByTime(2_000)
+    queue.destroy()
+    return [looks.length, Math.min(1, ended)]
+  }
+  const mended = stock.requestQueue()
+  removeIdleTimerSpin(mended)
+
+  const [theirs, ours] = [looked(stock.requestQueue()), looked(mended)]
+
+  expect(theirs[0]).toBeGreaterThan(10)
+  expect(ours).toEqual([2, 1])
+})
+
+test('every connection of a client is one that our overrides have been at', async () => {
+  const { cluster } = new KafkajsClient({ brokers: ['127.0.0.1:1'], clientId: 'test' })
+
+  const { pool, send } = await cluster.connectionPoolBuilder.build({ host: '127.0.0.1', port: 1 })
+
+  const names = pool.map(({ connect, processData, requestQueue }) =>
+    [connect, processData, requestQueue.scheduleCheckPendingRequests, requestQueue.scheduleRequestTimeoutCheck].map(({ name }) => name),
+  )
+  expect(names).toHaveLength(2)
+  for (const each of names) expect(each).toEqual(['connectOnce', 'readBounded', 'scheduleWhenWaiting', 'checkOnceASecond'])
+  expect(send.name).toBe('sendProduceUncopied')
 })
 
 test('refuses to start on another version of kafkajs, and says which one it needs', () => {
