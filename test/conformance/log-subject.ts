@@ -61,7 +61,7 @@ export async function makeTopic(driver: LogDriver, partitions = 1, settings: Top
 /** Appends and demands that it was acknowledged. @returns the offset of the first record */
 export async function appended(producer: LogProducer, topic: string, partition: number, records: readonly LogRecord[]): Promise<bigint> {
   const outcome = await producer.append({ topic, partition }, records)
-  expect(outcome).toMatchObject({ status: 'acked' })
+  expect(outcome, 'reason' in outcome ? outcome.reason.message : '').toMatchObject({ status: 'acked' })
   return outcome.status === 'acked' ? outcome.baseOffset : -1n
 }
 
