@@ -16,6 +16,8 @@ const VALUE_BYTES = 300
 /** The largest stays below a broker's usual limit of a megabyte, with headers too. */
 const BATCH_SIZES = [250, 500, 1_000, 1_600]
 const HEADERS = 6
+/** So many times as many records are read as are written: reading is faster, and what a client has fetched ahead must not count. */
+const READ_TIMES = 3
 const ROUND_DEADLINE_MS = 120_000
 
 interface Rates {
@@ -29,7 +31,8 @@ type Round = ReadonlyMap<BenchClient, Rates>
 /**
  * The log through our port on each driver, beside kafkajs as it comes and `@platformatic/kafka` as it comes.
  *
- * Every client sends the same finished records to a topic of its own, at its best batch size, and reads it back.
+ * Every client sends the same finished records to a topic of its own, at its best batch size, and reads one that all of
+ * them read.
  */
 export async function driver(context: BenchContext): Promise<readonly Row[]> {
   const java = await javaProducer(context)
@@ -61,6 +64,7 @@ function beside(name: string, all: readonly Round[], us: BenchClient, them: Benc
 }
 
 async function rounds(context: BenchContext, clients: readonly BenchClient[], headers: number): Promise<readonly Round[]> {
+  const filled = await fill(context, headers)
   const best = new Map<BenchClient, number>()
   for (const client of clients) best.set(client, await bestBatchSize(context, client, headers))
   const measured: Round[] = []
@@ -69,7 +73,9 @@ async function rounds(context: BenchContext, clients: readonly BenchClient[], he
     // Each is first as often as it is last.
     for (const client of run % 2 === 0 ? clients.toReversed() : clients) {
       const batchSize = best.get(client) ?? 0
-      const rates = await measure(context, client, { headers, batchSize, events: context.events })
+      const produced = await produceRate(context, client, { headers, batchSize, events: context.events })
+      collectGarbage()
+      const rates = { produced, consumed: await consume(client, context.stack.brokers, filled, context.events * READ_TIMES) }
       round.set(client, rates)
       const figures = `produce ${Math.round(rates.produced)}/s in batches of ${batchSize}, consume ${Math.round(rates.consumed)}/s`
       context.say(`run ${run}, ${headers} headers, ${client.name}: ${figures}`)
@@ -82,7 +88,7 @@ async function rounds(context: BenchContext, clients: readonly BenchClient[], he
 async function bestBatchSize(context: BenchContext, client: BenchClient, headers: number): Promise<number> {
   let best = { batchSize: 0, produced: 0 }
   for (const batchSize of BATCH_SIZES) {
-    const { produced } = await measure(context, client, { headers, batchSize, events: context.events / 2 })
+    const produced = await produceRate(context, client, { headers, batchSize, events: context.events / 2 })
     if (produced > best.produced) best = { batchSize, produced }
   }
   return best.batchSize
@@ -96,18 +102,26 @@ interface Load {
 
 let topics = 0
 
-async function measure({ stack }: BenchContext, client: BenchClient, load: Load): Promise<Rates> {
-  const topic = `trunkline-bench-driver-${process.pid}-${topics++}`
-  const { admin } = kafkajsLog({ brokers: stack.brokers, clientId: 'bench' })
+async function newTopic(brokers: readonly string[]): Promise<string> {
+  const name = `trunkline-bench-driver-${process.pid}-${topics++}`
+  const { admin } = kafkajsLog({ brokers, clientId: 'bench' })
   try {
-    await admin.createTopics([{ name: topic, partitions: PARTITIONS, replicationFactor: 1 }])
-    const produced = await produce(client, stack.brokers, topic, load)
-    collectGarbage()
-    const consumed = await consume(client, stack.brokers, topic, load)
-    return { produced, consumed }
+    await admin.createTopics([{ name, partitions: PARTITIONS, replicationFactor: 1 }])
+    return name
   } finally {
     await admin.close()
   }
+}
+
+async function produceRate({ stack }: BenchContext, client: BenchClient, load: Load): Promise<number> {
+  return await produce(client, stack.brokers, await newTopic(stack.brokers), load)
+}
+
+/** One topic for everybody to read, larger than what a client fetches before it hands over its first record. */
+async function fill({ stack, events }: BenchContext, headers: number): Promise<string> {
+  const topic = await newTopic(stack.brokers)
+  for (let time = 0; time < READ_TIMES; time++) await produce(ours, stack.brokers, topic, { headers, batchSize: 1_000, events })
+  return topic
 }
 
 /** What was prepared for sending is no part of reading: collecting it has cost more than reading did. */
@@ -155,10 +169,9 @@ function recordOf(headers: number): LogRecord {
 }
 
 /** Between the first records that are handed over and the last: joining a group is not reading. */
-async function consume(client: BenchClient, brokers: readonly string[], topic: string, { events }: Load): Promise<number> {
+async function consume(client: BenchClient, brokers: readonly string[], topic: string, wanted: number): Promise<number> {
   const done = Promise.withResolvers<number>()
-  const deadline = setTimeout(() => done.reject(new Error(`${client.name} did not read ${events} records in time.`)), ROUND_DEADLINE_MS)
-  const wanted = Math.ceil(events / PARTITIONS) * PARTITIONS
+  const deadline = setTimeout(() => done.reject(new Error(`${client.name} did not read ${wanted} records in time.`)), ROUND_DEADLINE_MS)
   let [first, firstAt, read] = [0, 0, 0]
   const drainer = await client.drainer(brokers, topic, (values) => {
     if (read === 0) [first, firstAt] = [values.length, performance.now()]

@@ -19,6 +19,15 @@ export function logRecordsConformance(name: string, open: OpenLog): void {
       return listener.records
     }
 
+    /** Of three records in one batch, the one in the middle has these headers. */
+    async function readAround(headers: readonly HeaderPair[]) {
+      const topic = await makeTopic(log.driver)
+      await appended(log.driver.producer, topic, 0, [record('a'), record('b', { key: Buffer.from('k'), headers }), record('c')])
+      const read = await readBack(topic, 3)
+      const neighbours = [read[0], read[2]].map((one) => `${one?.offset}: ${String(one?.value)}`)
+      return { neighbours, flooded: read[1] }
+    }
+
     /** Offsets 0 to 7: a b a b a c a b, of which compaction leaves c at 5, a at 6 and b at 7. */
     async function compacted(): Promise<string> {
       const topic = await makeTopic(log.driver, 1, COMPACTED)
@@ -179,24 +188,25 @@ export function logRecordsConformance(name: string, open: OpenLog): void {
       expect(read.every(({ offset, value }, index) => offset === BigInt(index) && value?.toString() === String(index))).toBe(true)
     })
 
-    for (const [what, headers] of [
-      ['20,000 headers', Array.from({ length: 20_000 }, (_, index): HeaderPair => [`h${index}`, Buffer.from(String(index))])],
-      ['headers of 17 KiB', [['large', Buffer.alloc(17 * 1024, 'x')]] satisfies HeaderPair[]],
-    ] as const) {
-      test(`keeps a record with ${what} whole as one that cannot be read, and reads its neighbours`, async () => {
-        const topic = await makeTopic(log.driver)
+    test('keeps a record with 20,000 headers whole as one that cannot be read, and reads its neighbours', async () => {
+      const headers = Array.from({ length: 20_000 }, (_, index): HeaderPair => [`h${index}`, Buffer.from(String(index))])
 
-        await appended(log.driver.producer, topic, 0, [record('a'), record('b', { key: Buffer.from('k'), headers }), record('c')])
+      const { neighbours, flooded } = await readAround(headers)
 
-        const [before, flooded, after] = await readBack(topic, 3)
-        expect([before, after]).toMatchObject([
-          { offset: 0n, value: Buffer.from('a') },
-          { offset: 2n, value: Buffer.from('c') },
-        ])
-        expect(flooded).toMatchObject({ offset: 1n, key: null, headers: [], unreadable: { code: 'HEADERS_TOO_LARGE' } })
-        expect(fieldsOf(flooded?.value)).toEqual({ key: 'k', value: 'b', headers })
-      })
-    }
+      expect(neighbours).toEqual(['0: a', '2: c'])
+      expect(flooded).toMatchObject({ offset: 1n, key: null, headers: [], unreadable: { code: 'HEADERS_TOO_LARGE' } })
+      expect(fieldsOf(flooded?.value)).toEqual({ key: 'k', value: 'b', headers })
+    })
+
+    test('keeps a record with headers of 17 KiB whole as one that cannot be read, and reads its neighbours', async () => {
+      const headers: HeaderPair[] = [['large', Buffer.alloc(17 * 1024, 'x')]]
+
+      const { neighbours, flooded } = await readAround(headers)
+
+      expect(neighbours).toEqual(['0: a', '2: c'])
+      expect(flooded).toMatchObject({ offset: 1n, key: null, headers: [], unreadable: { code: 'HEADERS_TOO_LARGE' } })
+      expect(fieldsOf(flooded?.value)).toEqual({ key: 'k', value: 'b', headers })
+    })
 
     test('carries keys and values that are no text', async () => {
       const topic = await makeTopic(log.driver)
