@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { expect } from 'vitest'
 import type { LogDriver } from '../../src/core/broker/log-driver.ts'
 import type { LogProducer, LogRecord } from '../../src/core/broker/log-producer.ts'
 import type { TopicSettings } from '../../src/core/broker/topic-plan.ts'
@@ -58,11 +57,11 @@ export async function makeTopic(driver: LogDriver, partitions = 1, settings: Top
   return name
 }
 
-/** Appends and demands that it was acknowledged. @returns the offset of the first record */
+/** @returns the offset of the first record. @throws TrunklineError it was not acknowledged, and why */
 export async function appended(producer: LogProducer, topic: string, partition: number, records: readonly LogRecord[]): Promise<bigint> {
   const outcome = await producer.append({ topic, partition }, records)
-  expect(outcome, 'reason' in outcome ? outcome.reason.message : '').toMatchObject({ status: 'acked' })
-  return outcome.status === 'acked' ? outcome.baseOffset : -1n
+  if (outcome.status !== 'acked') throw outcome.reason
+  return outcome.baseOffset
 }
 
 /** A signal for what has to happen soon. */
