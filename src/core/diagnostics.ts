@@ -24,10 +24,37 @@ export interface DiagnosticCatalogue {
   'relay.unknown': { readonly topic: string; readonly partition: number; readonly reason: string }
   'relay.refused': { readonly topic: string; readonly partition: number; readonly scope: string; readonly reason: string }
   'relay.database_lost': { readonly reason: string }
+  /** The database answers, but something must be put right by a person: a privilege, a table, a password. It is tried again. */
+  'relay.misconfigured': { readonly reason: string }
   'relay.held': { readonly topic: string; readonly id: string; readonly reason: string }
   'relay.released': { readonly topic: string; readonly id: string; readonly act: 'redrive' | 'discard' }
   'relay.due': { readonly messages: number }
   'relay.overlooked': { readonly id: string; readonly topic: string }
+  /** Said by the owner every `relay.report`. What is `undefined` could not be counted in time, or is nothing. */
+  'relay.backlog': {
+    /** Messages that wait, counted up to 10,000; `pendingAtLeast`: there are more. */
+    readonly pending: number | undefined
+    readonly pendingAtLeast: boolean
+    /** Age of the oldest that waits. */
+    readonly oldestMs: number | undefined
+    /** Published for later, as the server estimates. */
+    readonly scheduled: number | undefined
+    readonly heldKeys: number
+    /** Numbers above the settled mark: what the next pass looks through. It stays high while a write transaction is open. */
+    readonly markLag: bigint
+    /** The oldest open write transaction, where the mark lags: its session's process, application and age. */
+    readonly heldBackBy: { readonly pid: number; readonly application: string; readonly openMs: number } | undefined
+    /** Deleted rows that are not vacuumed, as the server estimates. */
+    readonly deadRows: number | undefined
+    /** Counts the terms of all owners so far. */
+    readonly epoch: bigint
+    /** Sent since the last report, and in how many batches. */
+    readonly messages: number
+    readonly batches: number
+    /** From a message's insert until Kafka had it, since the last report; at most a fifth too high. */
+    readonly p50Ms: number | undefined
+    readonly p99Ms: number | undefined
+  }
   'relay.polling_only': { readonly reason: string }
   /** Kafka did not answer when the relay started; it starts all the same. */
   'relay.kafka_unheard': { readonly reason: string }

@@ -88,6 +88,23 @@ function heldKeys<Tx>(begin: Begin<Tx>): void {
     ])
   })
 
+  test('are loaded however many there are, and asked for as far as somebody wants something', async () => {
+    const subject = await begin()
+    const { store, term } = await owner(subject)
+    await subject.database.outside.query(
+      `insert into trunkline.outbox_held_key (topic, key, head_seq, head_id, reason_code, reason, request, requested_at)
+       select 'many', number::text::bytea, number, gen_random_uuid(), '', '',
+              case when number in (7, 20000) then 'redrive' end, case when number in (7, 20000) then trunkline.now() end
+         from generate_series(1, 20001) as number`,
+    )
+
+    const all = await store.holds(term)
+    const asked = await store.requests(term)
+
+    expect(new Set(all?.map(({ key }) => String(key))).size).toBe(20_001)
+    expect(asked?.map(({ key, request }) => `${String(key)} ${request}`)).toEqual(['7 redrive', '20000 redrive'])
+  })
+
   test('are held once, whatever is refused of them later', async () => {
     const subject = await begin()
     const { store, term, rows } = await owner(subject)
@@ -208,6 +225,7 @@ function lease<Tx>(begin: Begin<Tx>): void {
     expect(await store.renew(term, leaseMs, 0n)).toBe(false)
     expect(await store.remove(term, [pending])).toBe(undefined)
     expect(await store.holds(term)).toBe(undefined)
+    expect(await store.requests(term)).toBe(undefined)
     expect(await store.hold(term, { ...holdOf(pending), key: Buffer.from('other'), headId: randomUUID() })).toBe(false)
     expect(await store.unhold(term, { ...holdOf(pending), request: 'discard' }, 'discard')).toBe(false)
     expect(await store.moveDue(term, 10)).toBe(undefined)

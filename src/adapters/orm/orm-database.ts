@@ -141,9 +141,13 @@ export class OrmDatabase<Tx extends object> implements Database<Tx> {
     if (open.state === 'ended') throw ended()
     try {
       const { rows, rowCount } = await this.#parts.source.query(tx, text, values.map(toTextValue))
+      // It works again: what had failed stood in a savepoint of the library's.
+      open.lostBy = undefined
       return { rows: rows.map(withBuffers), rowCount }
     } catch (error) {
-      open.lostBy ??= mapOrmError(error, 'A statement failed')
+      const mapped = mapOrmError(error, 'A statement failed')
+      // Why nothing is run any more is said by what had failed before; any other error speaks for itself.
+      if (open.lostBy === undefined || !isTrunklineError(mapped, 'TRANSACTION_LOST')) open.lostBy = mapped
       throw open.lostBy
     }
   }

@@ -17,6 +17,7 @@ const levels: Partial<Record<keyof DiagnosticCatalogue, Level>> = {
   'relay.unknown': 'warn',
   'relay.refused': 'warn',
   'relay.database_lost': 'warn',
+  'relay.misconfigured': 'error',
   'relay.held': 'warn',
   'relay.released': 'info',
   'relay.overlooked': 'error',

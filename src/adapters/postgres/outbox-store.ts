@@ -1,5 +1,6 @@
 import type { ClientConfig } from 'pg'
 import type {
+  Backlog,
   Hold,
   OutboxStore,
   OutboxStoreEvents,
@@ -12,7 +13,9 @@ import type {
 } from '../../core/outbox/outbox-store.ts'
 import { newToken } from '../../foundation/ids.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import { BACKLOG_COUNTED_MAX, backlogSql, toBacklog } from './outbox-backlog.ts'
 import { ECHO, OUTBOX_CHANNEL, VACANT } from './outbox-bell.ts'
+import { holdsSql, requestsSql, toHold } from './outbox-holds.ts'
 import { passSql, passValues, readPassRow, toPassResult } from './outbox-pass.ts'
 import { type RawRow, SingleSession } from './single-session.ts'
 import { storableText } from './storable-text.ts'
@@ -20,6 +23,8 @@ import { storableText } from './storable-text.ts'
 const CLOSE_DEADLINE_MS = 2_000
 const ECHO_WITHIN_MS = 2_000
 const ACQUIRE_ANSWER_MS = 5_000
+const HOLDS_A_READ = 10_000
+const REQUESTS_A_READ = 1_000
 
 /** Opens the relay's own two connections: one reads, renews and listens, the other writes without waiting for the disk. */
 export class PostgresOutboxStoreFactory implements OutboxStoreFactory {
@@ -106,9 +111,19 @@ class PostgresOutboxStore implements OutboxStore {
   }
 
   async holds(term: Term): Promise<readonly StoredHold[] | undefined> {
-    const rows = await this.#writer.ask(holdsSql, [term.owner, term.epoch])
-    if (rows[0]?.[0] !== 't') return undefined
-    return rows.filter((row) => row[1] !== null).map(toHold)
+    const holds: StoredHold[] = []
+    for (let after: string | null | undefined = '0'; typeof after === 'string'; ) {
+      const rows: RawRow[] = await this.#writer.ask(holdsSql, [term.owner, term.epoch, after, HOLDS_A_READ])
+      if (!isMine(rows)) return undefined
+      for (const row of rows) if (row[1] !== null) holds.push(toHold(row))
+      after = rows.at(-1)?.[8]
+    }
+    return holds
+  }
+
+  async requests(term: Term): Promise<readonly StoredHold[] | undefined> {
+    const rows = await this.#writer.ask(requestsSql, [term.owner, term.epoch, REQUESTS_A_READ])
+    return isMine(rows) ? rows.filter((row) => row[1] !== null).map(toHold) : undefined
   }
 
   async hold(term: Term, hold: Hold): Promise<boolean> {
@@ -134,6 +149,10 @@ class PostgresOutboxStore implements OutboxStore {
     return row?.[0] === 't' ? Number(row[1]) : undefined
   }
 
+  async readBacklog(floor: bigint, withinMs: number): Promise<Backlog> {
+    return toBacklog(await this.#writer.askWithin(backlogSql, [floor, BACKLOG_COUNTED_MAX + 1], withinMs))
+  }
+
   async hears(): Promise<boolean> {
     await this.#listening
     await this.#writer.ask('select pg_notify($1, $2)', [OUTBOX_CHANNEL, `${ECHO}${this.#token}`])
@@ -147,18 +166,6 @@ class PostgresOutboxStore implements OutboxStore {
 
 function isMine(rows: readonly RawRow[]): boolean {
   return rows[0]?.[0] === 't'
-}
-
-function toHold([, topic, key, headSeq, headId, reasonCode, reason, request]: RawRow): StoredHold {
-  return {
-    topic: topic ?? '',
-    key: key === null || key === undefined ? null : Buffer.from(key.slice(2), 'hex'),
-    headSeq: BigInt(headSeq ?? 0),
-    headId: headId ?? '',
-    reasonCode: reasonCode ?? '',
-    reason: reason ?? '',
-    request: request === 'redrive' || request === 'discard' ? request : undefined,
-  }
 }
 
 const acquireSql = `
@@ -213,15 +220,6 @@ const archiveSql = `
     select (select trunkline.now()), * from removed
   )
   select exists (select from lease) as mine, pg_current_xact_id()::text as transaction_id`
-
-const holdsSql = `
-  select (lease.owner = $1 and lease.epoch = $2) is true as mine,
-         held.topic, held.key, held.head_seq, held.head_id, held.reason_code, held.reason, held.request
-    from trunkline.outbox_lease as lease
-    left join trunkline.outbox_held_key as held on true
-   where lease.shard = 0
-   order by held.id
-   limit 100000`
 
 const holdSql = `
   with ${leaseSql}, held as (

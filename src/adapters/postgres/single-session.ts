@@ -3,13 +3,15 @@ import { TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { BinaryRow } from './binary-row.ts'
 import { requestCancel } from './cancel-request.ts'
-import { codeOf, mapDatabaseError } from './errors.ts'
+import { codeOf, mapDatabaseError, mapMissingTable, mapPrivilegeError } from './errors.ts'
 import { PreparedStatements } from './prepared-statements.ts'
 import { RowTap } from './row-tap.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
 /** A connection that is silent for longer is lost. */
 const ANSWER_TIMEOUT_MS = 35_000
+const RIGHTS =
+  'The relay sends nothing until it may, and tries again. Run what "trunkline migrate roles" prints, also after each migration; a service whose own process runs the relay needs both roles: grant <relay> to <runtime>.'
 /** The server's code for a statement that was broken off. */
 const CANCELLED = '57014'
 /** A value as the server wrote it; `null` for SQL's null. */
@@ -133,7 +135,7 @@ export class SingleSession {
         return run()
       })
     } catch (error) {
-      throw mapDatabaseError(error, 'The relay could not work on its outbox')
+      throw mapMissingTable(mapPrivilegeError(mapDatabaseError(error, 'The relay could not work on its outbox'), RIGHTS))
     }
   }
 

@@ -78,7 +78,7 @@ export class Holding {
     const { held, store, clock } = this.#parts
     if (held.size === 0 || clock.monotonic() < this.#lookAtMs) return
     this.#lookAtMs = clock.monotonic() + LOOK_EVERY_MS
-    const stored = await store.holds(this.#term)
+    const stored = await store.requests(this.#term)
     if (stored === undefined) return this.#events.onOver()
     for (const hold of held.requested(stored)) {
       if (!(await this.#release(hold, hold.request === 'discard' ? 'discard' : 'redrive'))) return this.#events.onOver()

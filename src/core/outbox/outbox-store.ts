@@ -99,6 +99,27 @@ export interface StoredHold extends Hold {
   readonly request: 'redrive' | 'discard' | undefined
 }
 
+/** What waits, and who is in the way. */
+export interface Backlog {
+  /** Counted up to a limit; `pendingAtLeast` when it was met. */
+  readonly pending: number
+  readonly pendingAtLeast: boolean
+  /** Of the lowest row; `undefined` when nothing waits. */
+  readonly oldestMs: number | undefined
+  /** Published for later; an estimate of the server's. */
+  readonly scheduled: number
+  /** Deleted and not vacuumed yet; an estimate of the server's. */
+  readonly deadRows: number
+  /** The write transaction that has been open for longest, where one is open for longer than 250 ms and may be seen. */
+  readonly oldestWriter: OpenWriter | undefined
+}
+
+export interface OpenWriter {
+  readonly pid: number
+  readonly application: string
+  readonly openMs: number
+}
+
 /** The write side of the outbox, inside somebody's transaction. */
 export interface OutboxAppender<Tx> {
   /**
@@ -148,8 +169,11 @@ export interface OutboxStore {
   /** @returns the number of a transaction that began after this was called */
   newTransactionId(): Promise<bigint>
 
-  /** The keys that are held, and what people ask to be done with them. */
+  /** All keys that are held, and what people ask to be done with them. */
   holds(term: Term): Promise<readonly StoredHold[] | undefined>
+
+  /** Those of which somebody asks something, at most 1,000: the others come when these are done. */
+  requests(term: Term): Promise<readonly StoredHold[] | undefined>
 
   /** Remembers that a key is held; a key that is held already stays as it is. */
   hold(term: Term, hold: Hold): Promise<boolean>
@@ -162,6 +186,13 @@ export interface OutboxStore {
 
   /** The partition count with which the topic's keys are hashed. Where none is stored, `actual` is. */
   partitionsOf(term: Term, topic: string, actual: number): Promise<number | undefined>
+
+  /**
+   * Counts what waits above `floor`, below which no row is left.
+   *
+   * @throws TransientError `STATEMENT_TOO_SLOW` it was given up after `withinMs`
+   */
+  readBacklog(floor: bigint, withinMs: number): Promise<Backlog>
 
   /** Whether calls from other processes reach this one: behind a transaction pooler they do not. Answers within two seconds. */
   hears(): Promise<boolean>

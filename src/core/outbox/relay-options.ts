@@ -26,6 +26,10 @@ export const relayOptions = z.strictObject({
   lease: duration({ min: '1s', max: '5m' }).prefault('10s'),
   /** Keys of one topic that may be held, 1–1 000. Default 100; the next refusal makes the whole topic wait, and be tried again. */
   heldKeysMax: z.int().min(1).max(1_000).default(100),
+  /** How often the owner looks whether somebody changed the partitions of a topic that it sends to. Default '1m'. */
+  topicCheck: duration({ min: '100ms', max: '1d' }).prefault('1m'),
+  /** How often the owner reports `relay.backlog`: what waits, how old it is, who is in the way. Default '15s'. */
+  report: duration({ min: '100ms', max: '1d' }).prefault('15s'),
   /** Longest pause before a refused or missing topic is tried again. Default '30s'. */
   retryMax: duration({ min: '100ms', max: '10m' }).prefault('30s'),
 })

@@ -7,6 +7,8 @@ import { InFlight } from './in-flight.ts'
 import { Lanes } from './lanes.ts'
 import type { OutboxStore, Pass, PassResult, Section, Term } from './outbox-store.ts'
 import type { RelayParts, RelaySettings } from './relay-options.ts'
+import { RelayReport } from './relay-report.ts'
+import { RelayTally } from './relay-tally.ts'
 import { Removals } from './removals.ts'
 import { SettledMark } from './settled-mark.ts'
 import { Stride } from './stride.ts'
@@ -39,6 +41,8 @@ export class RelayTerm {
   readonly #removals: Removals
   readonly #holding: Holding
   readonly #upkeep: Upkeep
+  readonly #tally = new RelayTally()
+  readonly #report: RelayReport
   /** The last number anybody had taken when the last pass looked. */
   #lastNumber = 0n
   #numberBeforeRemoval = 0n
@@ -70,6 +74,7 @@ export class RelayTerm {
     this.#lanes = new Lanes({ ...parts, routes: this.#routes, held: this.#held, inFlight: this.#inFlight }, options, {
       onAcked: (rows) => {
         if (rows[0] !== undefined) this.#routes.accepted(rows[0].topic)
+        this.#tally.acked(rows, parts.clock.now())
         this.#removals.add(rows)
       },
       onLeft: (rows) => this.#inFlight.forget(rows),
@@ -100,6 +105,7 @@ export class RelayTerm {
         onFailed,
       },
     )
+    this.#report = new RelayReport({ ...parts, held: this.#held, mark: this.#mark, tally: this.#tally }, term, options.report)
   }
 
   /** What ended the term, where that was an error; then the next term should not begin at once. */
@@ -110,7 +116,12 @@ export class RelayTerm {
   /** Works until the signal aborts or the term is over. @returns why it ended */
   async serve(signal: AbortSignal): Promise<string> {
     const either = AbortSignal.any([signal, this.#ended.signal])
-    const aside = [this.#renew(either), this.#upkeep.run(either)].map((work) => work.catch((error: unknown) => this.#fail(error)))
+    const aside = [
+      this.#renew(either),
+      this.#upkeep.run(either),
+      this.#routes.watch(this.#options.topicCheck, either),
+      this.#report.run(either, () => ({ floor: this.#upkeep.floor, last: this.#lastNumber })),
+    ].map((work) => work.catch((error: unknown) => this.#fail(error)))
     try {
       // A read that nobody answers must hold up neither the end of a term nor the stop.
       await unlessAborted(this.#work(either), either)

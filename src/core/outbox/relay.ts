@@ -1,5 +1,5 @@
 import { backoffMs } from '../../foundation/backoff.ts'
-import { messageOf } from '../../foundation/errors.ts'
+import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import { newToken } from '../../foundation/ids.ts'
 import { endsWithin, Loop, type Service } from '../../foundation/service.ts'
 import type { OutboxStore, OutboxStoreEvents, Term } from './outbox-store.ts'
@@ -24,7 +24,7 @@ export class Relay implements Service {
   readonly #vacant = new WakeUp()
   readonly #loop: Loop
   #toldPolling = false
-  #state: 'stopped' | 'standing by' | 'in office' | 'without database' = 'stopped'
+  #state: 'stopped' | 'standing by' | 'in office' | 'without database' | 'misconfigured' = 'stopped'
 
   constructor(parts: RelayParts, settings: RelaySettings) {
     this.#parts = parts
@@ -68,8 +68,9 @@ export class Relay implements Service {
         await this.#serve(signal)
         failures = 0
       } catch (error) {
-        this.#state = 'without database'
-        diagnostics.emit('relay.database_lost', { reason: messageOf(error) })
+        const isWrong = isTrunklineError(error) && error.name === 'ConfigurationError'
+        this.#state = isWrong ? 'misconfigured' : 'without database'
+        diagnostics.emit(isWrong ? 'relay.misconfigured' : 'relay.database_lost', { reason: messageOf(error) })
         await clock.sleep(backoffMs(failures, { minMs: 50, maxMs: 2_000 }), signal)
       }
     }

@@ -5,6 +5,7 @@ import type { LogAdmin } from '../broker/log-admin.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import { Deferral } from './deferral.ts'
 import type { Episodes } from './episodes.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 const CLUSTER_RETRY_MAX_MS = 2_000
 
@@ -81,6 +82,26 @@ export class TopicRoutes {
     if (route === undefined || route.failures === 0) return
     route.failures = 0
     this.#parts.episodes.end(topic)
+  }
+
+  /** Looks now and then whether somebody changed the topics that take messages. */
+  async watch(everyMs: number, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#parts.clock.sleep(everyMs, signal)
+      for (const route of this.#routes.values()) {
+        if (!signal.aborted && route.partitions !== undefined) await unlessAborted(this.#recheck(route), signal)
+      }
+    }
+  }
+
+  async #recheck(route: OwnRoute): Promise<void> {
+    try {
+      const partitions = await this.#resolve(route.topic)
+      if (partitions !== route.hashedWith) this.#parts.onRehashed(route.topic)
+    } catch (error) {
+      // A cluster that does not answer is noticed by whoever sends.
+      if (isStuck(error)) this.refuse(route.topic, messageOf(error))
+    }
   }
 
   stop(): void {

@@ -1,6 +1,15 @@
 import { Command } from 'commander'
 import { PostgresAuditLog } from '../../adapters/postgres/audit-log.ts'
-import { type HeldKey, type HeldKeySelection, readHeldKeys, requestHeldKeys } from '../../adapters/postgres/queries/held-keys.ts'
+import {
+  type Act,
+  countHeldKeys,
+  type HeldKey,
+  type HeldKeyCount,
+  type HeldKeySelection,
+  readAllHeldKeys,
+  readHeldKeys,
+  requestHeldKeys,
+} from '../../adapters/postgres/queries/held-keys.ts'
 import { readOutboxStatus } from '../../adapters/postgres/queries/outbox-status.ts'
 import type { Database, Transaction } from '../../core/database/database.ts'
 import { ConfigurationError } from '../../foundation/errors.ts'
@@ -51,18 +60,31 @@ function takesArchive(command: Command): void {
 }
 
 async function release(database: Database<Transaction>, verb: Verb, selection: HeldKeySelection, flags: ReleaseFlags): Promise<void> {
-  const keys = await readHeldKeys(database.outside, selection)
-  if (flags.json !== true) printHeld(keys)
-  const report = { act: verb, dryRun: flags.dryRun === true, selected: keys, requested: [] as readonly string[] }
-  if (keys.length === 0) say('No held key fits.')
+  const all = await countHeldKeys(database.outside, selection)
+  const shown = await readHeldKeys(database.outside, selection)
+  if (flags.json !== true) printHeld(shown)
+  if (all.count > shown.length) say(`These are the first ${shown.length} of ${count(all.count, 'held key')}.`)
+  const report = { act: verb, dryRun: flags.dryRun === true, count: all.count, selected: shown, requested: [] as readonly string[] }
+  if (all.count === 0) say('No held key fits.')
   else {
-    const reason = await consent(flags, `${sentence(verb, keys)}`)
+    const reason = await consent(flags, sentence(verb, all.count, shown))
     if (reason !== undefined) {
-      report.requested = await requestHeldKeys({ database, audit: new PostgresAuditLog(database) }, keys, { verb, actor: actor(), reason })
-      await tell(database, report.requested.length, keys.length)
+      report.requested = await request(database, selection, all, { verb, actor: actor(), reason })
+      await tell(database, report.requested.length, all.count)
     }
   }
   if (flags.json === true) printJson(report)
+}
+
+/** A thousand keys a transaction, each with its audit: an interruption leaves what was asked for, and the same again does the rest. */
+async function request(database: Database<Transaction>, selection: HeldKeySelection, all: HeldKeyCount, act: Act): Promise<string[]> {
+  const parts = { database, audit: new PostgresAuditLog(database) }
+  const requested: string[] = []
+  for await (const keys of readAllHeldKeys(database.outside, selection, all)) {
+    for (const id of await requestHeldKeys(parts, keys, act)) requested.push(id)
+    if (requested.length < all.count) say(`${requested.length} of ${count(all.count, 'key')} …`)
+  }
+  return requested
 }
 
 /** Nothing that a slip of the pen could make larger than it was meant. */
@@ -86,10 +108,10 @@ function refuseBadId(message: string | undefined): void {
   throw new ConfigurationError('OPTION_INVALID', `--message must be the id of a message, a UUID; got "${message.slice(0, 60)}".`)
 }
 
-function sentence(verb: Verb, keys: readonly HeldKey[]): string {
-  if (verb === 'discard') return `Discard ${count(keys.length, 'refused message')}, and send what waits behind`
-  const waiting = keys.reduce((sum, key) => sum + key.waiting, 0)
-  return `Send ${count(waiting, 'message')} of ${count(keys.length, 'held key')} again`
+function sentence(verb: Verb, keys: number, shown: readonly HeldKey[]): string {
+  if (verb === 'discard') return `Discard ${count(keys, 'refused message')}, and send what waits behind`
+  const waiting = shown.reduce((sum, key) => sum + key.waiting, 0)
+  return `Send ${keys > shown.length ? 'more than ' : ''}${count(waiting, 'message')} of ${count(keys, 'held key')} again`
 }
 
 async function tell(database: Database<Transaction>, requested: number, selected: number): Promise<void> {

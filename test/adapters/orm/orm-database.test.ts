@@ -33,6 +33,33 @@ function source(pool: Pool, until: { readonly rollingBack: () => Promise<unknown
   }
 }
 
+test('a statement that failed in a savepoint of the library does not lend its error to a later one', async () => {
+  const { database: beside, diagnostics, url } = await openDatabase()
+  const pool = new Pool({ connectionString: url, max: 1 })
+  onTestFinished(() => pool.end())
+  const parts = { source: source(pool, { rollingBack: async () => undefined }), beside, diagnostics, clock: systemClock }
+  const database = new OrmDatabase(parts, { lockTimeoutMs: 1_000, idleInTransactionMs: 10_000 })
+  const told: unknown[] = []
+  const fails = (tx: PoolClient, sql: string): Promise<unknown> =>
+    database
+      .queryable(tx)
+      .query(sql)
+      .catch((error: unknown) => told.push(error))
+
+  const failed = database.transaction(async (tx) => {
+    await tx.query('savepoint mine')
+    await fails(tx, 'select 1 / 0')
+    await tx.query('rollback to savepoint mine')
+    await fails(tx, 'select nothing from nowhere')
+    await fails(tx, 'select 1')
+    throw new Error('enough')
+  })
+
+  await expect(failed).rejects.toThrow('enough')
+  // The last one says why it was not run: by the error that was last.
+  expect(told).toMatchObject([{ code: '22012' }, { code: '42P01' }, { code: '42P01' }])
+})
+
 test('what waited in a transaction whose work failed is not written behind its ROLLBACK', async () => {
   const { database: beside, diagnostics, url } = await openDatabase()
   const pool = new Pool({ connectionString: url, max: 1 })

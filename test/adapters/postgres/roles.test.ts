@@ -148,3 +148,34 @@ test.each([
 
   await expect(client.query(sql)).rejects.toMatchObject({ code: '42501' })
 })
+
+test('an archive that the relay may not write is told in words, with what to do; with the right it goes on', {
+  timeout: 60_000,
+}, async () => {
+  const relayName = superuser.escapeIdentifier(names.relay)
+  const log = new MemoryLog()
+  await log.driver().admin.createTopics([{ name: 'archived', partitions: 1, replicationFactor: 1 }])
+  const backbone = createBackbone({
+    service: 'shop',
+    kafka: { driver: 'memory', log },
+    logger: false,
+    database: { connectionString: urlOf('relay') },
+    outbox: { archive: '7d' },
+  })
+  onTestFinished(() => backbone.stop())
+  const witness = new Witness(backbone.diagnostics)
+  await superuser.query(`revoke insert on trunkline.outbox_archive from ${relayName}`)
+  await superuser.query(
+    "insert into trunkline.outbox (bucket, key_hash, topic, id, key, value, headers) values (0, 0, 'archived', gen_random_uuid(), 'a', '', '')",
+  )
+  await backbone.start({ run: ['relay'] })
+  const told = await witness.saw('relay.misconfigured')
+  const { parts } = await backbone.health()
+
+  await superuser.query(`grant insert on trunkline.outbox_archive to ${relayName}`)
+  await until('an empty outbox', async () => (await superuser.query('select from trunkline.outbox')).rowCount === 0)
+
+  expect(told.reason).toMatch(/may not do this \(permission denied for table outbox_archive\).*trunkline migrate roles/)
+  expect(parts['relay']).toEqual({ ready: false, state: 'misconfigured' })
+  expect(witness.count('relay.database_lost')).toBe(0)
+})

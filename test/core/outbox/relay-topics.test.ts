@@ -66,6 +66,53 @@ describe('topics', () => {
     )
   })
 
+  test('partitions that somebody adds to a topic in use are told of, though nothing is refused or restarted', async () => {
+    const bench = await RelayBench.open({ t: 2 })
+    const relay = bench.assembly({ topicCheck: '100ms' })
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await bench.publish('t', 'a')
+    await bench.relayed()
+
+    await bench.log.driver().admin.raisePartitions('t', 6)
+    await witness.saw('incident.recorded')
+    await bench.publish('t', ...repeat(['a', 'b', 'c', 'd', 'e', 'f'], 2))
+    await bench.relayed()
+
+    expect(await bench.query('select kind, subject from trunkline.incident')).toEqual([{ kind: 'topic_partitions_grew', subject: 't' }])
+    expect((await bench.messages('t')).slice(2).flat()).toEqual([])
+    expect(witness.count('relay.term_started')).toBe(1)
+  })
+
+  test('a topic in use that has fewer partitions than its keys were hashed with is found before a message is sent to it', async () => {
+    const bench = await RelayBench.open({ t: 2 })
+    const relay = bench.assembly({ topicCheck: '100ms', retryMax: '10m' })
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await bench.publish('t', 'a')
+    await bench.relayed()
+
+    await bench.query("update trunkline.topic set partitions = 4 where name = 't'")
+    await witness.saw('incident.recorded', ({ kind }) => kind === 'topic_partitions_shrank')
+    await bench.publish('t', 'a')
+
+    expect(await bench.waiting()).toBe(1)
+  })
+
+  test('a stored count that is changed is noticed before anything is refused: the term ends', async () => {
+    const bench = await RelayBench.open({ t: 4 })
+    const relay = bench.assembly({ topicCheck: '100ms' })
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await bench.publish('t', 'a')
+    await bench.relayed()
+
+    await bench.query("update trunkline.topic set partitions = 2 where name = 't'")
+    const ended = await witness.saw('relay.term_ended')
+
+    expect(ended.reason).toBe('the partition count of topic "t" was changed')
+  })
+
   test('a stored count that is changed behind an owner ends its term: what it knows of the lanes is void', async () => {
     const bench = await RelayBench.open({ t: 4 })
     const refusing = { now: false }

@@ -97,6 +97,26 @@ test('redrive asks the relay, and the audit names who, what and why', async () =
   ])
 })
 
+test('redrive of more keys than one transaction takes asks for all of them, and says how far it is', { timeout: 60_000 }, async () => {
+  await client.query(
+    `insert into trunkline.outbox_held_key (topic, key, head_seq, head_id, reason_code, reason)
+     select 'orders', number::text::bytea, number, gen_random_uuid(), 'MESSAGE_TOO_LARGE', 'too large' from generate_series(1, 2345) as number`,
+  )
+
+  const dry = await trunkline(['outbox', 'redrive', '--all', '--dry-run'], at())
+  const { code, stdout, stderr } = await trunkline(['outbox', 'redrive', '--all', '--yes', '--reason', 'mended', '--json'], at())
+
+  expect(dry.stderr).toContain('These are the first 1000 of 2345 held keys.')
+  expect(dry.stderr).toContain('of 2345 held keys again: not done')
+  expect(code).toBe(0)
+  expect(stderr).toContain('2000 of 2345 keys …')
+  expect(stderr).toContain('Asked for 2345 keys')
+  expect(JSON.parse(stdout)).toMatchObject({ count: 2345, requested: { length: 2345 } })
+  const { rows } = await client.query("select count(*)::int as asked from trunkline.outbox_held_key where request = 'redrive'")
+  expect(rows).toEqual([{ asked: 2345 }])
+  expect((await client.query('select from trunkline.audit')).rowCount).toBe(2345)
+})
+
 test('a dry run and a missing consent change nothing, and say what would be done', async () => {
   await publish('b', 'b')
   await hold('b')

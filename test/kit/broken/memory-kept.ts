@@ -21,6 +21,7 @@ export function memoryKept(real: OutboxStoreFactory): OutboxStoreFactory {
         remove: (term, rows) => again((store) => store.remove(term, rows)),
         newTransactionId: () => again((store) => store.newTransactionId()),
         holds: (term) => again((store) => store.holds(term)),
+        requests: (term) => again((store) => store.requests(term)),
         moveDue: (term, limit) => again((store) => store.moveDue(term, limit)),
         partitionsOf: (term, topic, actual) => again((store) => store.partitionsOf(term, topic, actual)),
         tendArchive: () => again((store) => store.tendArchive()),
