@@ -3,6 +3,7 @@ import { unpackHeaders } from '../src/core/broker/header-bytes.ts'
 import type { LogProducer, LogRecord } from '../src/core/broker/log-producer.ts'
 import type { BenchContext } from './context.ts'
 import { fillOutbox, type Ground, onGround, PARTITIONS } from './outbox-ground.ts'
+import { pgTransactionalOutbox } from './pg-transactional-outbox.ts'
 import { median, type Row, toRow } from './result.ts'
 import { skipLocked } from './skip-locked.ts'
 
@@ -35,19 +36,24 @@ export async function relay(context: BenchContext): Promise<readonly Row[]> {
   const rate = (costs: readonly Cost[]): number => median(costs.map((cost) => cost.eventsPerSecond))
   return [
     toRow({ bench: 'relay', name: 'drain of a backlog', unit: 'events/s', figure: rate(relays), baseline: rate(raws), atLeast: 60_000 }),
-    await forScale(context, rate(relays)),
+    ...(await forScale(context, rate(relays))),
     toRow({ bench: 'relay', name: 'our CPU above the raw producer', unit: 'µs/event', figure: median(above), atMost: 8 }),
   ]
 }
 
-/** What most services begin with: rows one by one, locked while they are sent. It keeps no order as soon as two of it run. */
-async function forScale(context: BenchContext, ours: number): Promise<Row> {
+/** What most services begin with: rows one by one, locked while they are sent, in no order as soon as two of it run; and the one comparable package. */
+async function forScale(context: BenchContext, ours: number): Promise<Row[]> {
   const rate = await onGround(context, 'skip-locked', async (ground) => {
     await fillOutbox(ground, SKIP_LOCKED_EVENTS)
     return await skipLocked(ground, SKIP_LOCKED_EVENTS)
   })
   context.say(`a SKIP LOCKED relay that sends row by row: ${Math.round(rate)} events/s`)
-  return toRow({ bench: 'relay', name: 'beside SKIP LOCKED, row by row (for scale)', unit: 'events/s', figure: ours, baseline: rate })
+  const peer = await pgTransactionalOutbox(context, SKIP_LOCKED_EVENTS)
+  context.say(`pg-transactional-outbox, polling: ${Math.round(peer)} events/s`)
+  return [
+    toRow({ bench: 'relay', name: 'beside SKIP LOCKED, row by row (for scale)', unit: 'events/s', figure: ours, baseline: rate }),
+    toRow({ bench: 'relay', name: 'beside pg-transactional-outbox, polling (for scale)', unit: 'events/s', figure: ours, baseline: peer }),
+  ]
 }
 
 async function measureBoth(ground: Ground, { events }: BenchContext): Promise<{ raw: Cost; relayed: Cost }> {

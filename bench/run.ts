@@ -11,11 +11,25 @@ import type { Bench, BenchContext } from './context.ts'
 import { driver } from './driver.ts'
 import { growth } from './growth.ts'
 import { latency } from './latency.ts'
+import { neighbours } from './neighbours.ts'
 import { publish } from './publish.ts'
 import { relay } from './relay.ts'
 import { type Row, toTable } from './result.ts'
+import { standby } from './standby.ts'
 
-const benches: Readonly<Record<string, Bench>> = { acked, backlog, codec, consume, driver, growth, latency, publish, relay }
+const benches: Readonly<Record<string, Bench>> = {
+  acked,
+  backlog,
+  codec,
+  consume,
+  driver,
+  growth,
+  latency,
+  neighbours,
+  publish,
+  relay,
+  standby,
+}
 
 const usage = `Usage: npm run bench -- [${Object.keys(benches).join('|')}] [--events 100000] [--runs 3] [--json]`
 

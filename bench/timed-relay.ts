@@ -21,6 +21,7 @@ const SETTLE_MS = 500
 export interface Latencies {
   readonly p50: number
   readonly p99: number
+  readonly max: number
   readonly tookMs: number
 }
 
@@ -86,7 +87,7 @@ export class TimedRelay {
     const tookMs = nowMs() - began
     await pause(SETTLE_MS)
     const all = [...this.#committedAt].map(([key, atMs]) => Math.max(0, (this.#ackedAt.get(key) ?? Number.POSITIVE_INFINITY) - atMs))
-    return { p50: quantile(all, 0.5), p99: quantile(all, 0.99), tookMs }
+    return { p50: quantile(all, 0.5), p99: quantile(all, 0.99), max: quantile(all, 1), tookMs }
   }
 
   /** How long reads of the outbox take during the work. */
