@@ -23,6 +23,7 @@ const usage = `Runs the long form of a scenario over several seeds, and says wha
   all                 every one of them
   --seeds <n>         how many seeds (default 5)
   --minutes <n>       how long a soak takes (default 30)
+  --kills <n>         of outbox: kills at each failpoint in a seed (default 40)
   --from <n>          the first seed (default 1): one seed again is --from <seed> --seeds 1
 
 Exit codes: 0 every promise held in every run and every planned fault fired, 1 not so, 2 wrong usage.`
@@ -48,24 +49,27 @@ async function main(): Promise<number> {
       seeds: { type: 'string', default: '5' },
       from: { type: 'string', default: '1' },
       minutes: { type: 'string', default: '30' },
+      kills: { type: 'string' },
     },
   })
   const [name = 'list'] = positionals
   const names = [...Object.keys(proofs), ...Object.keys(withoutRun)]
   const [seeds, from, minutes] = [Number(values.seeds), Number(values.from), Number(values.minutes)]
+  const kills = values.kills === undefined ? undefined : Number(values.kills)
+  const isWrong = !Number.isInteger(seeds) || seeds < 1 || !Number.isInteger(from) || !(minutes >= 1) || (kills ?? 1) < 1
   if (name === 'list') {
     for (const [each, { about }] of Object.entries({ ...proofs, ...withoutRun })) console.log(`${each.padEnd(14)}${about}`)
     return 0
   }
   const chosen = name === 'all' ? names : names.filter((each) => each === name)
-  if (chosen.length === 0 || !Number.isInteger(seeds) || seeds < 1 || !Number.isInteger(from) || !(minutes >= 1)) {
+  if (chosen.length === 0 || isWrong) {
     console.error(usage)
     return 2
   }
   let holds = true
   for (const each of chosen) {
     const [proof, other] = [proofs[each], withoutRun[each]]
-    const held = proof === undefined ? await other?.prove(seeds, from) : await prove(each, proof, { seeds, from, minutes })
+    const held = proof === undefined ? await other?.prove(seeds, from) : await prove(each, proof, { seeds, from, minutes, kills })
     holds &&= held === true
   }
   console.log(holds ? 'Everything held.' : 'Something did not hold; the lines above say what, and with which seed.')
@@ -77,7 +81,7 @@ interface Extent extends ProofSettings {
   readonly from: number
 }
 
-async function prove(name: string, proof: Proof, { seeds, from, minutes }: Extent): Promise<boolean> {
+async function prove(name: string, proof: Proof, { seeds, from, minutes, kills }: Extent): Promise<boolean> {
   const brokers = process.env['TRUNKLINE_TEST_KAFKA_BROKERS']?.split(',').filter(Boolean)
   const stack = await startStack({
     given: { brokers, databaseUrl: process.env['TRUNKLINE_TEST_DATABASE_URL'] || undefined },
@@ -89,7 +93,7 @@ async function prove(name: string, proof: Proof, { seeds, from, minutes }: Exten
   let holds = true
   try {
     for (let seed = from; seed < from + seeds; seed++) {
-      const held = await runSeed({ name, proof, seed, stack, prefix, minutes })
+      const held = await runSeed({ name, proof, seed, stack, prefix, minutes, kills })
       holds &&= held
     }
   } finally {
@@ -107,7 +111,7 @@ interface SeedRun extends ProofSettings {
   readonly prefix: string
 }
 
-async function runSeed({ name, proof, seed, stack, prefix, minutes }: SeedRun): Promise<boolean> {
+async function runSeed({ name, proof, seed, stack, prefix, minutes, kills }: SeedRun): Promise<boolean> {
   const began = performance.now()
   const own = proof.owns === undefined ? undefined : await PrivateServer.start(proof.owns)
   try {
@@ -116,7 +120,7 @@ async function runSeed({ name, proof, seed, stack, prefix, minutes }: SeedRun): 
       proof.owns === 'PostgreSQL' && own !== undefined ? await own.migratedDatabase('proved') : await database(stack, topic)
     const brokers = proof.owns === 'Kafka' && own !== undefined ? own.brokers : stack.brokers
     await using run = await Run.begin({ brokers, databaseUrl, topic })
-    const faults = await proof.disturb(run, new Random(seed), own, { minutes })
+    const faults = await proof.disturb(run, new Random(seed), own, { minutes, kills })
     const drained = await run.drained({ withinMs: 120_000 }).then(
       () => [],
       (error: unknown) => [`no progress after the last fault: ${String(error)}`],

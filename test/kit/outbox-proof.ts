@@ -25,45 +25,49 @@ const failpoints: readonly { readonly at: FailpointName; readonly within: number
 /** A relay dies at each of its failpoints again and again, and freezes now and then, while messages come and keys are held. */
 export async function killRelays(run: Run, random: Random, kills: number = KILLS): Promise<Faults> {
   const faults: Faults = {}
+  let frozen: TestProcess | undefined
   for (const { at, within } of failpoints) {
     let fired = 0
     for (let kill = 0; kill < kills; kill++) {
-      await prepare(run, at)
+      await prepare(run, at, kill)
       const act = random.between(1, 10) === 1 ? 'SIGSTOP' : 'SIGKILL'
       const relay = run.spawn({ run: ['relay'], failpoints: [{ at, nth: random.between(1, within), act }] })
-      if (await died(relay, at, run)) fired++
+      if (await firedBeside(relay, frozen, at)) fired++
+      await ended(frozen)
+      frozen = act === 'SIGSTOP' ? relay : await ended(relay)
     }
     faults[`killed or frozen at ${at}`] = { planned: kills, fired }
   }
+  await ended(frozen)
   run.spawn({ run: ['relay', 'consume'] })
   await until('no key that is held', async () => await released(run, 'discard'), 60_000)
   return faults
 }
 
 /** What makes the relay come by this failpoint. */
-async function prepare(run: Run, at: FailpointName): Promise<void> {
+async function prepare(run: Run, at: FailpointName, kill: number): Promise<void> {
   await run.publishAll(keys, 2)
-  if (at === 'relay.held') await run.query(oversizeSql, [run.servers.topic, 'h'])
+  // A key of its own each time: one that is held already is not held again.
+  if (at === 'relay.held') await run.query(oversizeSql, [run.servers.topic, `h${kill}`])
   if (at === 'relay.released') {
-    await run.query(oversizeSql, [run.servers.topic, 'r'])
-    await run.query(holdSql)
+    await run.query(oversizeSql, [run.servers.topic, `r${kill}`])
+    await run.query(holdSql, [`r${kill}`])
   }
   if (at === 'relay.due') await run.query(scheduleSql, [run.servers.topic])
 }
 
-async function died(relay: TestProcess, at: FailpointName, run: Run): Promise<boolean> {
-  try {
-    await until('the failpoint', () => relay.fired(at), 30_000)
-  } catch {
-    relay.kill('SIGKILL')
-  }
-  const fired = relay.fired(at)
-  // A frozen one wakes up beside its successor, and is killed later.
-  if (fired) await run.publish('a')
-  relay.kill('SIGCONT')
-  relay.kill('SIGKILL')
-  await relay.ended(20_000)
-  return fired
+/** A former owner that was frozen wakes up beside its successor, and must do no harm. */
+async function firedBeside(relay: TestProcess, frozen: TestProcess | undefined, at: FailpointName): Promise<boolean> {
+  await until('its term', () => relay.lines.includes('relay.term_started') || relay.fired(at), 60_000).catch(() => undefined)
+  frozen?.kill('SIGCONT')
+  await until('the failpoint', () => relay.fired(at), 60_000).catch(() => undefined)
+  return relay.fired(at)
+}
+
+async function ended(relay: TestProcess | undefined): Promise<undefined> {
+  relay?.kill('SIGCONT')
+  relay?.kill('SIGKILL')
+  await relay?.ended(20_000)
 }
 
 /** @returns whether nothing is held any more */
@@ -80,7 +84,7 @@ const oversizeSql = `
 // As a former owner would have left it, with a person's request.
 const holdSql = `
   insert into trunkline.outbox_held_key (topic, key, head_seq, head_id, reason_code, reason, request, requested_at)
-  select topic, key, seq, id, 'TOO_LARGE', '', 'discard', trunkline.now() from trunkline.outbox where key = 'r' order by seq limit 1
+  select topic, key, seq, id, 'TOO_LARGE', '', 'discard', trunkline.now() from trunkline.outbox where key = $1::text::bytea order by seq limit 1
   on conflict do nothing`
 
 const scheduleSql = `

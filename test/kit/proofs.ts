@@ -15,6 +15,8 @@ import { publishCounted } from './workload.ts'
 export interface ProofSettings {
   /** How long a soak takes. */
   readonly minutes: number
+  /** Of proofs that count kills, at each failpoint and in each seed. */
+  readonly kills: number | undefined
 }
 
 export interface Proof {
@@ -94,7 +96,7 @@ export const proofs: Readonly<Record<string, Proof>> = {
 
   outbox: {
     about: 'a relay is killed or frozen at each of its failpoints, 40 times a seed (G1, G2, G4, G6)',
-    disturb: (run, random) => killRelays(run, random),
+    disturb: (run, random, _own, { kills }) => killRelays(run, random, kills),
   },
 
   kills: {
