@@ -103,7 +103,31 @@ export function transactionSourceConformance<Tx extends object>(name: string, co
   refusing(name, opened, connect)
   handling(name, opened)
   losing(name, connect)
+  limiting(name, connect)
 }
+
+function limiting<Tx extends object>(name: string, connect: Connect<Tx>): void {
+  test(`${name}: a transaction is read committed and has our limits, whatever the database's defaults are`, async () => {
+    const { url } = await createTestDatabase()
+    const client = new Client({ connectionString: url })
+    await client.connect()
+    const database = client.escapeIdentifier(new URL(url).pathname.slice(1))
+    await client.query(`alter database ${database} set default_transaction_isolation = 'serializable'`)
+    await client.query(`alter database ${database} set lock_timeout = '1h'`)
+    await client.end()
+    const room = await makeRoom(connect, url)
+    onTestFinished(() => leave(room))
+    const { backbone, library } = await open(room)
+
+    const rows = await backbone.transaction(async (tx) => (await library.source.query(tx, limitsSql, [])).rows)
+
+    expect(rows).toEqual([{ isolation: 'read committed', lock: '300ms', idle: '1min' }])
+  })
+}
+
+const limitsSql = `
+  select current_setting('transaction_isolation') as isolation, current_setting('lock_timeout') as lock,
+         current_setting('idle_in_transaction_session_timeout') as idle`
 
 function committing<Tx extends object>(name: string, open: () => Promise<Opened<Tx>>): void {
   test(`${name}: what is written and published is kept together`, async () => {

@@ -3,6 +3,7 @@ import { registerHooks } from 'node:module'
 const sources = new Map([
   ['trunkline', new URL('../../src/index.ts', import.meta.url).href],
   ['trunkline/contract', new URL('../../src/core/contract/contract.ts', import.meta.url).href],
+  ['trunkline/drizzle', new URL('../../src/adapters/orm/drizzle.ts', import.meta.url).href],
   ['trunkline/testing', new URL('../../src/faces/testing/testing.ts', import.meta.url).href],
 ])
 

@@ -27,6 +27,11 @@ const networkCodes = new Set([
 const networkMessages =
   /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Query read timeout|The server does not support SSL|Cannot use a pool after calling end)/
 
+/** The pool's own words, both for a server that is silent and for connections that are all taken. */
+const noneFree = /^timeout exceeded when trying to connect/
+const NONE_FREE =
+  'It is tried again. Either the server does not answer (DATABASE_URL), or every connection of the pool is in use: then raise database.maxConnections, or the max of your pool, and look for transactions that last long or wait for a second connection.'
+
 /**
  * The only place that reads the driver's errors.
  *
@@ -49,7 +54,8 @@ export function mapDatabaseError(error: unknown, doing: string): unknown {
   }
   if (code === '25P02') return transactionLost(doing, error)
   if (isLost(error, code)) {
-    const message = `${doing}: the database is not available (${messageOf(error) || (code ?? 'no reason given')}). It is tried again; check DATABASE_URL and the server if it lasts.`
+    const remedy = noneFree.test(error.message) ? NONE_FREE : 'It is tried again; check DATABASE_URL and the server if it lasts.'
+    const message = `${doing}: the database is not available (${messageOf(error) || (code ?? 'no reason given')}). ${remedy}`
     return new TransientError('DATABASE_UNAVAILABLE', message, { sqlState: code }, error)
   }
   // Only while connecting: in a statement these codes are somebody's own, of dblink or of a function that raises them.

@@ -56,7 +56,11 @@ describe('what the server refuses', () => {
 
     await database.transaction(async (tx) => {
       await tx.query('select 1')
-      await expect(database.transaction((other) => other.query('select 1'))).rejects.toBeInstanceOf(TransientError)
+      await expect(database.transaction((other) => other.query('select 1'))).rejects.toMatchObject({
+        name: 'TransientError',
+        code: 'DATABASE_UNAVAILABLE',
+        message: expect.stringContaining('every connection of the pool is in use: then raise database.maxConnections'),
+      })
     })
   })
 

@@ -1,7 +1,14 @@
+import { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
 import type { Transaction } from '../../../src/core/database/database.ts'
+
+import { createTestDatabase } from '../../kit/database.ts'
 import { Witness } from '../../kit/wait.ts'
-import { insert, withTable } from './open-database.ts'
+import { insert, openDatabase, withTable } from './open-database.ts'
+
+const limitsSql = `
+  select current_setting('transaction_isolation') as isolation, current_setting('lock_timeout') as lock,
+         current_setting('idle_in_transaction_session_timeout') as idle`
 
 describe('a transaction', () => {
   test('keeps everything or nothing', async () => {
@@ -16,6 +23,21 @@ describe('a transaction', () => {
     await expect(aborted).rejects.toThrow('changed my mind')
     expect(kept.rowCount).toBe(1)
     expect(await numbers()).toEqual([1])
+  })
+
+  test('is read committed and has our limits, whatever the database has as its own', async () => {
+    const { url } = await createTestDatabase()
+    const client = new Client({ connectionString: url })
+    await client.connect()
+    const name = client.escapeIdentifier(new URL(url).pathname.slice(1))
+    await client.query(`alter database ${name} set default_transaction_isolation = 'serializable'`)
+    await client.query(`alter database ${name} set lock_timeout = '1h'`)
+    await client.end()
+    const { database } = await openDatabase({ url })
+
+    const { rows } = await database.transaction((tx) => tx.query(limitsSql))
+
+    expect(rows).toEqual([{ isolation: 'read committed', lock: '2s', idle: '10s' }])
   })
 
   test('is told as failed when a statement failed and the work caught the error', async () => {

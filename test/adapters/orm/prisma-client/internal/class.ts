@@ -20,7 +20,7 @@ const config: runtime.GetPrismaClientConfig = {
   "clientVersion": "7.10.0",
   "engineVersion": "0edf323efd1d98336f3f0a68684b56f689b900d3",
   "activeProvider": "postgresql",
-  "inlineSchema": "generator client {\n  provider               = \"prisma-client\"\n  output                 = \"../generated\"\n  runtime                = \"nodejs\"\n  moduleFormat           = \"esm\"\n  generatedFileExtension = \"ts\"\n  importFileExtension    = \"ts\"\n}\n\ndatasource db {\n  provider = \"postgresql\"\n}\n\nmodel Order {\n  id   String @id\n  note String\n\n  @@map(\"orders\")\n}\n",
+  "inlineSchema": "// The client in prisma-client/ is generated from this file. Prisma wants to fetch an engine that it does not use; any\n// program in its place does. In this folder:\n//\n//   PRISMA_SCHEMA_ENGINE_BINARY=/bin/true npx prisma@7.10.0 generate --schema schema.prisma\ngenerator client {\n  provider               = \"prisma-client\"\n  output                 = \"./prisma-client\"\n  runtime                = \"nodejs\"\n  moduleFormat           = \"esm\"\n  generatedFileExtension = \"ts\"\n  importFileExtension    = \"ts\"\n}\n\ndatasource db {\n  provider = \"postgresql\"\n}\n\nmodel Order {\n  id   String @id\n  note String\n\n  @@map(\"orders\")\n}\n",
   "runtimeDataModel": {
     "models": {},
     "enums": {},
