@@ -43,8 +43,8 @@ const MEASURE_SHARE = 0.1
  * Whether the outbox has room for another message.
  *
  * It is measured about once a second while somebody publishes; so much may be published beyond the limit. Only the
- * first message of a process waits for the measure, which is then taken in its own transaction: the pool may have no
- * connection left, all of them in transactions that wait for the same measure.
+ * first messages of a process wait for the measure, each for one that is taken in its own transaction: the pool may have
+ * no connection left, all of them in transactions that wait for the measure.
  */
 export class OutboxRoom {
   readonly #parts: OutboxRoomParts

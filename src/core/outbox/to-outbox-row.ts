@@ -7,11 +7,10 @@ import type { OutboxRow } from './outbox-store.ts'
 /** The broker's own limit is 1 MiB for a batch with its overhead; what is larger is refused before COMMIT. */
 export const MESSAGE_BYTES_MAX = 900 * 1024
 export const KEY_BYTES_MAX = 1024
-/** The envelope as it is stored. @throws ContractError `KEY_EMPTY`, `KEY_TOO_LARGE`, `MESSAGE_TOO_LARGE`, `ENVELOPE_INVALID`: before COMMIT, because nobody could mend it after */
+/** The envelope as it is stored. @throws ContractError `KEY_TOO_LARGE`, `MESSAGE_TOO_LARGE`, `ENVELOPE_INVALID`: before COMMIT, because Kafka would refuse it after */
 export function toOutboxRow(envelope: Envelope, topic: string, key: string | null): OutboxRow {
   const keyBytes = key === null ? null : Buffer.from(key)
   const headers = packEnvelope(envelope)
-  if (keyBytes?.length === 0) throw keyEmpty(envelope)
   refuseSize(envelope, keyBytes, headers.length)
   const routing = keyBytes ?? Buffer.from(envelope.id)
   return {
@@ -23,14 +22,6 @@ export function toOutboxRow(envelope: Envelope, topic: string, key: string | nul
     keyHash: positiveHash(routing),
     bucket: bucketOf(topic, routing),
   }
-}
-
-function keyEmpty({ type }: Envelope): ContractError {
-  return new ContractError(
-    'KEY_EMPTY',
-    `${type} was not published: the field that is its key is empty, so messages that have nothing to do with each other would be one key, in one partition, and wait for each other. Give the field a value; if order does not matter, leave "key" out of the schema.`,
-    { type },
-  )
 }
 
 function refuseSize(envelope: Envelope, key: Buffer | null, headerBytes: number): void {
