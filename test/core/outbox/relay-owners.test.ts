@@ -61,6 +61,24 @@ describe('owners', () => {
     expect(await bench.messages('t')).toEqual([['a1', 'a2']])
   })
 
+  test('a table that is missing is told as one that a person must make, and the relay goes on when it is there', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    await bench.publish('t', 'a')
+    await bench.query('alter table trunkline.outbox_lease rename to lease_elsewhere')
+    const relay = bench.assembly()
+    const witness = new Witness(relay.diagnostics)
+
+    await relay.start({ run: ['relay'] })
+    const told = await witness.saw('relay.misconfigured')
+    const state = relay.relay.state
+    await bench.query('alter table trunkline.lease_elsewhere rename to outbox_lease')
+    await bench.relayed()
+
+    expect(told.reason).toMatch(/lacks a table of Trunkline .*outbox_lease.*npx trunkline migrate/)
+    expect(state).toBe('misconfigured')
+    expect(relay.relay.ready).toBe(true)
+  })
+
   test('an owner whose lease was taken sends no new batch and removes nothing', async () => {
     const bench = await RelayBench.open({ t: 1 })
     const gate = Promise.withResolvers<void>()
