@@ -28,9 +28,10 @@ export class Stride {
     if (quick || this.#length > most) this.#length = shorter(quick ? this.#length * 2n : this.#length, most)
   }
 
-  /** It was given up. */
-  tooLong(): void {
-    this.#length = this.#length / 8n > SHORTEST ? this.#length / 8n : SHORTEST
+  /** It was given up. @param tried how many numbers it was about, where that was less than a step may have */
+  tooLong(tried: bigint = this.#length): void {
+    const next = shorter(tried, this.#length) / 8n
+    this.#length = next > SHORTEST ? next : SHORTEST
   }
 }
 

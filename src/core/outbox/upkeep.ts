@@ -158,7 +158,7 @@ export class Upkeep {
       return result.rows[0]
     } catch (error) {
       if (!isTrunklineError(error, 'STATEMENT_TOO_SLOW')) throw error
-      this.#sweepStride.tooLong()
+      this.#sweepStride.tooLong(upTo - this.#sweptTo)
       return undefined
     }
   }

@@ -22,6 +22,14 @@ test('where rows are, steps are of the usual length again', () => {
   expect(stride.length).toBe(usual)
 })
 
+test('a step that was given up though it had less to look through than it might is followed by an eighth of that', () => {
+  const stride = new Stride(100, 'longest')
+
+  stride.tooLong(40_000_000n)
+
+  expect(stride.length).toBe(5_000_000n)
+})
+
 test('a step that was given up is followed by shorter ones, which grow again as soon as they are quick', () => {
   const stride = new Stride(1_000)
   const usual = stride.length
