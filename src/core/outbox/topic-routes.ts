@@ -139,7 +139,7 @@ export class TopicRoutes {
     const stored = await storedPartitions(topic, actual)
     if (actual < stored) throw await this.#stuck('topic_partitions_shrank', topic, shrank(topic, stored, actual), { stored, actual })
     if (actual > stored) {
-      const message = `Topic "${topic}" has ${actual} partitions, its keys are hashed with ${stored}. Messages go on to the first ${stored}, so that order holds.`
+      const message = `Topic "${topic}" has ${actual} partitions, its keys are hashed with ${stored}. Messages go on to the first ${stored}, so that order holds. When every group has read everything, "trunkline topic apply --raise-partitions" uses them all.`
       await episodes.tell({ kind: 'topic_partitions_grew', subject: topic, message, details: { stored, actual } })
     }
     return stored
@@ -161,7 +161,7 @@ function isStuck(error: unknown): boolean {
 }
 
 function missing(topic: string): string {
-  return `Topic "${topic}" does not exist. Its messages wait in the outbox; create the topic (trunkline dev creates it in development).`
+  return `Topic "${topic}" does not exist. Its messages wait in the outbox and leave when it is there: create it (trunkline topic apply), or correct the name in its schema for later ones.`
 }
 
 function shrank(topic: string, stored: number, actual: number): string {
