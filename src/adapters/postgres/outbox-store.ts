@@ -11,9 +11,10 @@ import type {
   StoredHold,
   Term,
 } from '../../core/outbox/outbox-store.ts'
+import { TransientError } from '../../foundation/errors.ts'
 import { newToken } from '../../foundation/ids.ts'
 import { endsWithin } from '../../foundation/service.ts'
-import { BACKLOG_COUNTED_MAX, backlogSql, toBacklog } from './outbox-backlog.ts'
+import { BACKLOG_COUNTED_MAX, backlogSql, readBacklogRow } from './outbox-backlog.ts'
 import { ECHO, OUTBOX_CHANNEL, VACANT } from './outbox-bell.ts'
 import { holdsSql, requestsSql, toHold } from './outbox-holds.ts'
 import { passSql, passValues, readPassRow, toPassResult } from './outbox-pass.ts'
@@ -150,7 +151,9 @@ class PostgresOutboxStore implements OutboxStore {
   }
 
   async readBacklog(floor: bigint, withinMs: number): Promise<Backlog> {
-    return toBacklog(await this.#writer.askWithin(backlogSql, [floor, BACKLOG_COUNTED_MAX + 1], withinMs))
+    const [backlog] = await this.#writer.askWithin(backlogSql, [floor, BACKLOG_COUNTED_MAX + 1], withinMs, readBacklogRow)
+    if (backlog === undefined) throw new TransientError('DATABASE_UNAVAILABLE', 'The server gave no answer to a question that has one.')
+    return backlog
   }
 
   async hears(): Promise<boolean> {
