@@ -6,6 +6,7 @@ import { Diagnostics } from '../../src/foundation/diagnostics.ts'
 import { isTrunklineError, UnknownOutcomeError } from '../../src/foundation/errors.ts'
 import { PostgresProxy } from './postgres-proxy.ts'
 import type { Random } from './random.ts'
+import { until } from './wait.ts'
 
 /** What a program was told of its transactions, and where that was not true. */
 export interface CutReport {
@@ -49,7 +50,7 @@ export async function cutCommits(url: string, times: number, random: Random, tra
       const { outcome, transactionId } = await transact(database, n)
       proxy.pass()
       told[outcome]++
-      const later = outcome === 'unknown' && transactionId !== undefined ? await database.outcomeOf(transactionId) : undefined
+      const later = outcome === 'unknown' && transactionId !== undefined ? await askedLater(database, transactionId) : undefined
       if (later !== undefined) toldLater[later]++
       believed.set(n, later ?? outcome)
     }
@@ -66,6 +67,15 @@ export async function cutCommits(url: string, times: number, random: Random, tra
   } finally {
     await database.close()
   }
+}
+
+/** A server that has not noticed yet that a connection is gone does not know the outcome either; then it is asked again. */
+async function askedLater(database: PostgresDatabase, transactionId: string): Promise<TransactionOutcome> {
+  const decided = async (): Promise<TransactionOutcome | undefined> => {
+    const outcome = await database.outcomeOf(transactionId)
+    return outcome === 'unknown' ? undefined : outcome
+  }
+  return await until('the outcome', decided, 10_000).catch(() => 'unknown' as const)
 }
 
 async function honest(database: PostgresDatabase, n: number): Promise<{ outcome: TransactionOutcome; transactionId?: string }> {

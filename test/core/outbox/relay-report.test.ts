@@ -45,7 +45,8 @@ test('the owner says what waits, how old it is, that a key is held, and whose tr
   expect(told.markLag).toBeGreaterThan(0n)
   // Other tests have transactions on the same server; the oldest may be one of theirs.
   expect(told.heldBackBy?.openMs).toBeGreaterThanOrEqual(250)
-  if (told.heldBackBy?.pid === backend) expect(told.heldBackBy?.application).toBe('forgotten console')
+  const [{ pid, application }] = [told.heldBackBy ?? { pid: undefined, application: undefined }]
+  expect(pid === backend ? application : 'forgotten console').toBe('forgotten console')
 })
 
 test('a backlog beyond ten thousand is not counted further, and one that cannot be counted in time is told as unknown', async () => {
