@@ -1,5 +1,4 @@
 import { performance } from 'node:perf_hooks'
-import { unpackHeaders } from '../src/core/broker/header-bytes.ts'
 import type { LogProducer, LogRecord } from '../src/core/broker/log-producer.ts'
 import type { BenchContext } from './context.ts'
 import { fillOutbox, type Ground, onGround, PARTITIONS } from './outbox-ground.ts'
@@ -81,7 +80,7 @@ async function readBatches({ pool }: Ground): Promise<readonly (readonly (readon
     const size = key.length + value.length + headers.length
     const lane = lanes[partition] ?? []
     const last = lane.at(-1)
-    const record = { key, value, headers: unpackHeaders(headers), timestampMs: Date.now() }
+    const record = { key, value, headers: [], packedHeaders: headers, timestampMs: Date.now() }
     if (last === undefined || last.length >= BATCH_SIZE || (bytes[partition] ?? 0) + size > BATCH_BYTES) {
       lane.push([record])
       bytes[partition] = size

@@ -5,6 +5,7 @@ import { HeldKeys } from './held-keys.ts'
 import { Holding } from './holding.ts'
 import { InFlight } from './in-flight.ts'
 import { Lanes } from './lanes.ts'
+import { LookPace } from './look-pace.ts'
 import type { OutboxStore, Pass, PassResult, Section, Term } from './outbox-store.ts'
 import type { RelayParts, RelaySettings } from './relay-options.ts'
 import { RelayReport } from './relay-report.ts'
@@ -49,12 +50,16 @@ export class RelayTerm {
   readonly #stride: Stride
   readonly #catchUpStride: Stride
   readonly #readWithinMs: number
+  /** Whether somebody called for the next look; the first needs no call. */
+  #called = true
+  readonly #pace: LookPace
   #failure: unknown
 
   constructor(parts: RelayTermParts, term: Term, options: RelaySettings) {
     this.#parts = parts
     this.#term = term
     this.#options = options
+    this.#pace = new LookPace(options.idleDelay)
     this.#readWithinMs = options.lease * READ_SHARE
     this.#stride = new Stride(this.#readWithinMs)
     this.#catchUpStride = new Stride(this.#readWithinMs)
@@ -135,17 +140,13 @@ export class RelayTerm {
 
   async #work(signal: AbortSignal): Promise<void> {
     await this.#holding.load()
-    let pauseMs = 2
+    const { wakeUp, clock } = this.#parts
     while (!signal.aborted) {
       await this.#holding.answerRequests()
       const went = await this.#readOn(signal)
       const caughtUp = await this.#catchUp(signal)
-      if (went || caughtUp) {
-        pauseMs = 2
-        continue
-      }
-      const rung = await this.#parts.wakeUp.wait(pauseMs, signal)
-      pauseMs = rung ? 2 : Math.min(pauseMs * 2, this.#options.idleDelay)
+      if (!went && !caughtUp) this.#called = await wakeUp.wait(this.#pace.next(), signal)
+      if (went || caughtUp || this.#called) this.#pace.begin(clock.monotonic())
     }
   }
 
@@ -219,6 +220,7 @@ export class RelayTerm {
 
   #take({ rows }: PassResult): void {
     this.#lanes.take(rows)
+    if (rows.length > 0 && !this.#called) this.#pace.foundUncalled(this.#parts.clock.monotonic())
     if (rows.length > 0) this.#parts.diagnostics.emit('relay.pass', { rows: rows.length, inFlight: this.#inFlight.size })
   }
 
