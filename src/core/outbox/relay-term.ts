@@ -105,10 +105,7 @@ export class RelayTerm {
     this.#upkeep = new Upkeep(
       { ...parts, episodes, held: this.#held, lanes: this.#lanes, mark: this.#mark, inFlight: this.#inFlight },
       term,
-      {
-        onOver,
-        onFailed,
-      },
+      { onOver, onFailed },
     )
     this.#report = new RelayReport({ ...parts, held: this.#held, mark: this.#mark, tally: this.#tally }, term, options.report)
   }
