@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import type { OutboxStoreFactory } from '../../../src/core/outbox/outbox-store.ts'
+import { aroundOutbox } from '../../kit/broken/around-outbox.ts'
 import { Witness } from '../../kit/wait.ts'
 import { faults } from './faulty-producer.ts'
 import { RelayBench, repeat } from './relay-bench.ts'
@@ -69,4 +71,19 @@ test('a backlog beyond ten thousand is not counted further, and one that cannot 
 
   expect(many.pending).toBe(10_000)
   expect(unknown).toMatchObject({ pendingAtLeast: true, oldestMs: undefined, deadRows: undefined })
+})
+
+test('an owner that cannot count what waits stays in office, and says what else it knows', async () => {
+  const bench = await RelayBench.open({ t: 1 })
+  const outboxes = (real: OutboxStoreFactory): OutboxStoreFactory =>
+    aroundOutbox(real, () => ({ readBacklog: () => Promise.reject(new Error('permission denied for view pg_stat_activity')) }))
+  const relay = bench.assembly({ report: '100ms' }, { outboxes })
+  const witness = new Witness(relay.diagnostics)
+  await bench.publish('t', 'a')
+
+  await relay.start({ run: ['relay'] })
+  const told = await witness.saw('relay.backlog', ({ messages }) => messages === 1)
+
+  expect(told).toMatchObject({ pending: undefined, oldestMs: undefined, epoch: 1n })
+  expect(witness.count('relay.term_ended')).toBe(0)
 })
