@@ -27,7 +27,8 @@ export async function latency(context: BenchContext): Promise<readonly Row[]> {
   for (let run = 1; run <= context.runs + MORE_ROUNDS; run++) {
     for (const client of run % 2 === 0 ? clients.toReversed() : clients) {
       const measured = await measure(context, client, `${process.pid}-${clients.indexOf(client)}-${run}`)
-      waits.get(client)?.push(measured)
+      // Whoever is first pays for what is compiled for all: 39 ms at the slowest hundredth, where later rounds have 3.
+      if (run > 1) waits.get(client)?.push(measured)
       const { p50, p99 } = measured
       context.say(`run ${run}, produced to handed over, ${client.name}: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`)
     }
