@@ -20,8 +20,8 @@ export default defineConfig({
   },
   test: {
     pool: 'forks',
-    // Most cases wait for servers: two files at a time are done in two thirds of the time on two cores.
-    maxWorkers: 2,
+    // Most cases wait for servers: with two files at a time two cores are a third idle.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,

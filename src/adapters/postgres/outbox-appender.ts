@@ -81,13 +81,14 @@ function columnsOf(rows: readonly OutboxRow[]): unknown[] {
 // measured, 40 of 40 messages told of transactions that never were. The insert raises the setting for its transaction.
 //
 // One row, the commonest case, is a plan of two nodes, and its bytes travel as bytes; in arrays they would be text.
+// The number is returned as text: not every database library knows its type.
 const appendOneSql = `
   insert into trunkline.outbox (bucket, key_hash, topic, id, key, value, headers)
   select $1::smallint, $2::int, $3::text, $4::uuid, $5::bytea, $6::bytea, $7::bytea
    where case current_setting('synchronous_commit')
            when 'off' then set_config('synchronous_commit', 'on', true) else 'kept' end is not null
      and ($8::text is null or current_setting('trunkline.publishing', true) = $8)
-  returning xid as transaction_id`
+  returning xid::text as transaction_id`
 
 const appendSql = `
   with raised as materialized (

@@ -25,6 +25,8 @@ const READ_SHARE = 0.2
 
 export interface RelayTermParts extends RelayParts {
   readonly store: OutboxStore
+  /** Whether calls of other processes are heard; it never rejects. */
+  readonly hearing: Promise<boolean>
   readonly wakeUp: WakeUp
 }
 
@@ -59,7 +61,7 @@ export class RelayTerm {
     this.#parts = parts
     this.#term = term
     this.#options = options
-    this.#pace = new LookPace(options.idleDelay)
+    this.#pace = new LookPace(options.idleDelay, parts.hearing)
     this.#readWithinMs = options.lease * READ_SHARE
     this.#stride = new Stride(this.#readWithinMs)
     this.#catchUpStride = new Stride(this.#readWithinMs)
@@ -142,7 +144,7 @@ export class RelayTerm {
       await this.#holding.answerRequests()
       const went = await this.#readOn(signal)
       const caughtUp = await this.#catchUp(signal)
-      if (!went && !caughtUp) this.#called = await wakeUp.wait(this.#pace.next(), signal)
+      if (!went && !caughtUp) this.#called = await wakeUp.wait(this.#pace.next(clock.monotonic()), signal)
       if (went || caughtUp || this.#called) this.#pace.begin(clock.monotonic())
     }
   }

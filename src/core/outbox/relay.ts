@@ -85,10 +85,10 @@ export class Relay implements Service {
     )
     if (store === undefined) return
     const either = AbortSignal.any([signal, lost.signal])
-    void this.#listen(store, either)
+    const hearing = this.#listen(store, either)
     try {
       const term = await this.#acquire(store, either)
-      if (term !== undefined) await this.#hold(store, term, either)
+      if (term !== undefined) await this.#hold(store, term, hearing, either)
       if (lost.signal.aborted) throw lost.signal.reason
     } finally {
       await store.close()
@@ -103,17 +103,18 @@ export class Relay implements Service {
     return store
   }
 
-  /** Says once where only polling finds what other processes publish. */
-  async #listen(store: OutboxStore, signal: AbortSignal): Promise<void> {
-    if (this.#toldPolling) return
+  /** Says once where only polling finds what other processes publish. @returns whether their calls are heard */
+  async #listen(store: OutboxStore, signal: AbortSignal): Promise<boolean> {
     const hears = await unlessAborted(
       store.hears().catch(() => undefined),
       signal,
     )
-    if (hears !== false || this.#toldPolling) return
-    this.#toldPolling = true
-    const reason = `LISTEN does not reach this process, as behind a transaction pooler. What other processes publish is found by polling, within ${this.#options.idleDelay} ms; give the relay a direct connection if that is too late.`
-    this.#parts.diagnostics.emit('relay.polling_only', { reason })
+    if (hears === false && !this.#toldPolling) {
+      this.#toldPolling = true
+      const reason = `LISTEN does not reach this process, as behind a transaction pooler. What other processes publish is found by polling, within ${this.#options.idleDelay} ms; give the relay a direct connection if that is too late.`
+      this.#parts.diagnostics.emit('relay.polling_only', { reason })
+    }
+    return hears === true
   }
 
   async #acquire(store: OutboxStore, signal: AbortSignal): Promise<Term | undefined> {
@@ -131,10 +132,10 @@ export class Relay implements Service {
     return undefined
   }
 
-  async #hold(store: OutboxStore, term: Term, signal: AbortSignal): Promise<void> {
+  async #hold(store: OutboxStore, term: Term, hearing: Promise<boolean>, signal: AbortSignal): Promise<void> {
     this.#state = 'in office'
     this.#parts.diagnostics.emit('relay.term_started', { epoch: term.epoch })
-    const office = new RelayTerm({ ...this.#parts, store, wakeUp: this.#wakeUp }, term, this.#options)
+    const office = new RelayTerm({ ...this.#parts, store, hearing, wakeUp: this.#wakeUp }, term, this.#options)
     const reason = await office.serve(signal)
     this.#parts.diagnostics.emit('relay.term_ended', { epoch: term.epoch, reason })
     if (office.failure !== undefined) throw office.failure

@@ -1,18 +1,21 @@
 import { expect, test } from 'vitest'
 import { LookPace } from '../../../src/core/outbox/look-pace.ts'
 
-function pauses(pace: LookPace, count: number): number[] {
-  return Array.from({ length: count }, () => pace.next())
+const silence = Promise.resolve(false)
+const calls = Promise.resolve(true)
+
+function pauses(pace: LookPace, count: number, nowMs = 0): number[] {
+  return Array.from({ length: count }, () => pace.next(nowMs))
 }
 
 test('looks become rarer while they find nothing, up to the longest pause', () => {
-  const pace = new LookPace(100)
+  const pace = new LookPace(100, silence)
 
   expect(pauses(pace, 8)).toEqual([2, 4, 8, 16, 32, 64, 100, 100])
 })
 
 test('after a call the next looks are not hurried', () => {
-  const pace = new LookPace(100)
+  const pace = new LookPace(100, silence)
 
   pace.begin(0)
 
@@ -20,7 +23,7 @@ test('after a call the next looks are not hurried', () => {
 })
 
 test('where rows come for which nobody called, looks come soon for a second', () => {
-  const pace = new LookPace(100)
+  const pace = new LookPace(100, silence)
   pace.foundUncalled(5_000)
 
   pace.begin(5_999)
@@ -33,9 +36,38 @@ test('where rows come for which nobody called, looks come soon for a second', ()
 })
 
 test('a short longest pause is kept', () => {
-  const pace = new LookPace(10)
+  const pace = new LookPace(10, silence)
 
   pace.begin(0)
 
   expect(pauses(pace, 2)).toEqual([10, 10])
+})
+
+test('a relay that is called rests when nothing has come for a while, until something comes', async () => {
+  const pace = new LookPace(100, calls)
+  await calls
+
+  const resting = pauses(pace, 30).slice(24)
+  pace.begin(0)
+
+  expect(resting).toEqual([100, 400, 400, 400, 400, 400])
+  expect(pauses(pace, 4)).toEqual([16, 32, 64, 100])
+})
+
+test('where rows came lately for which nobody had called, a relay does not rest', async () => {
+  const pace = new LookPace(100, calls)
+  await calls
+  pace.foundUncalled(0)
+
+  const lately = pauses(pace, 40, 599_999)
+  const later = pauses(pace, 1, 600_000)
+
+  expect(Math.max(...lately)).toBe(100)
+  expect(later).toEqual([400])
+})
+
+test('a relay that calls do not reach never rests', () => {
+  const pace = new LookPace(100, silence)
+
+  expect(Math.max(...pauses(pace, 100))).toBe(100)
 })
