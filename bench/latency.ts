@@ -11,8 +11,8 @@ import { median, type Row, toRow } from './result.ts'
 
 const PER_SECOND = 500
 const SECONDS = 20
-/** The first messages find cold connections and no plans. */
-const WARM_UP_SECONDS = 3
+/** The first messages find cold connections, no plans, and code of client and broker that is not compiled yet. */
+const WARM_UP_SECONDS = 20
 const DEADLINE_MS = 60_000
 
 /**
