@@ -33,7 +33,10 @@ function sendSecurely(socket: Socket, options: object, host: string, bytes: Buff
   socket.write(packet(SSL_REQUEST))
   socket.once('data', (answer) => {
     if (String(answer) !== 'S') return socket.destroy()
-    const encrypted = secure({ ...options, socket, ...(/^[\d.:]+$/.test(host) ? {} : { servername: host }) })
+    // The driver hides a client's private key from whoever lists the options.
+    const key: unknown = Reflect.get(options, 'key')
+    const own = key === undefined ? options : { ...options, key }
+    const encrypted = secure({ ...own, socket, ...(/^[\d.:]+$/.test(host) ? {} : { servername: host }) })
     encrypted.on('error', () => socket.destroy())
     encrypted.once('secureConnect', () => encrypted.write(bytes))
   })

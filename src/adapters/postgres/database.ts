@@ -117,9 +117,11 @@ export class PostgresDatabase implements Database<Transaction> {
     transaction.refuseIfLost()
     const reruns = hooks.rerunsWhenUnknown === true
     const waits = hooks.lastWaits?.(transaction.face) ?? false
+    const wasBusy = transaction.busy
     const last = hooks.beforeCommit?.(transaction.face) ?? Promise.resolve(undefined)
-    // What has not sent a statement by now has nothing that would fail the COMMIT: if it failed, there must be none.
-    const together = (reruns || transaction.number !== undefined) && !waits && transaction.busy
+    // What has not sent a statement by now has nothing that would fail the COMMIT: if it failed, there must be none. A
+    // statement that somebody else sends meanwhile must not be taken for it.
+    const together = (reruns || transaction.number !== undefined) && !waits && !wasBusy && transaction.busy
     const inserted = together ? undefined : await last
     const number = reruns ? undefined : (inserted ?? transaction.number ?? (await transaction.askNumber()))
     const transactionId = number === undefined ? undefined : toTransactionId(loan.generation, number)

@@ -72,7 +72,8 @@ export class SingleSession {
    * As `ask`, for many rows, and for what others must not wait for.
    *
    * @param read makes of each row what is kept of it; the row itself is gone then
-   * @throws TransientError `STATEMENT_TOO_SLOW` the server had said nothing for `withinMs`, and broke it off when it was told to
+   * @throws TransientError `STATEMENT_TOO_SLOW` the server had said nothing for `withinMs`, and broke it off when it was
+   * told to; or it had a limit of its own
    */
   askWithin<Row>(text: string, values: readonly unknown[], withinMs: number, read: (row: BinaryRow) => Row): Promise<Row[]> {
     const answer = this.#turn.then(() => this.#askWithin(text, values, withinMs, read))
@@ -107,8 +108,9 @@ export class SingleSession {
     try {
       return await this.#mapped(text, () => this.#runBinary(text, values, read))
     } catch (error) {
-      if (cancelled === undefined || codeOf(error) !== CANCELLED) throw error
-      const message = `The server worked on a statement of the relay for ${withinMs} ms without an answer, so it was given up.`
+      // Also where the server has a limit of its own (statement_timeout) that is shorter: a shorter step helps as well.
+      if (codeOf(error) !== CANCELLED) throw error
+      const message = `The server worked on a statement of the relay for too long (${withinMs} ms without an answer, or its own statement_timeout), so it was given up.`
       throw new TransientError('STATEMENT_TOO_SLOW', message, { withinMs }, error)
     } finally {
       clearInterval(watch)

@@ -13,6 +13,7 @@ const hasOpenssl = spawnSync('openssl', ['version']).status === 0
 /** What a server hears that closes after the first packet of sixteen bytes, as PostgreSQL does. */
 async function listening(secured?: { key: string; cert: string }) {
   const heard: Buffer[] = []
+  const certified: unknown[] = []
   const hear = (socket: Socket): void => {
     socket.on('error', () => undefined)
     socket.on('data', (bytes) => {
@@ -25,12 +26,14 @@ async function listening(secured?: { key: string; cert: string }) {
     socket.once('data', (asked) => {
       heard.push(asked)
       socket.write('S')
-      hear(new TLSSocket(socket, { isServer: true, ...secured }))
+      const encrypted = new TLSSocket(socket, { isServer: true, requestCert: true, ...secured })
+      encrypted.once('secure', () => certified.push(encrypted.getPeerCertificate().subject?.CN))
+      hear(encrypted)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close())
-  return { heard, port: (server.address() as AddressInfo).port }
+  return { heard, certified, port: (server.address() as AddressInfo).port }
 }
 
 /** A connection that was told its process and key; it need not be one. */
@@ -51,17 +54,19 @@ test('is the sixteen bytes that the protocol wants, and is over when the server 
   expect(Buffer.concat(heard)).toEqual(request)
 })
 
-test.skipIf(!hasOpenssl)('goes encrypted where the connection is', async () => {
+test.skipIf(!hasOpenssl)("goes encrypted where the connection is, with the connection's certificate", async () => {
   const folder = mkdtempSync(join(tmpdir(), 'trunkline-cancel-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
   const subject = ['-subj', '/CN=localhost', '-days', '1']
   execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject], { stdio: 'ignore' })
-  const { heard, port } = await listening({ key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') })
+  const identity = { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
+  const { heard, certified, port } = await listening(identity)
 
-  await requestCancel(clientAt(port, { rejectUnauthorized: false }))
+  await requestCancel(clientAt(port, { rejectUnauthorized: false, ...identity }))
 
   expect(heard).toEqual([Buffer.from('0000000804d2162f', 'hex'), request])
+  expect(certified).toEqual(['localhost'])
 })
 
 test('of a server that is not there, and of a connection that has no key, ends at once', async () => {

@@ -137,6 +137,28 @@ describe('a transaction', () => {
     },
   )
 
+  test.for([true, false])(
+    'is not committed when that failed while a statement nobody waited for was under way (run again: %s)',
+    async (rerunsWhenUnknown) => {
+      const { database, numbers } = await withTable()
+
+      const work = database.transaction((tx) => tx.query(insert, [1]), {
+        // Asked between the end of the work and the last statements: there a statement of a stray promise may come.
+        lastWaits: (tx) => {
+          void tx.query('select 1')
+          return false
+        },
+        beforeCommit: async () => {
+          throw new Error('could not be written')
+        },
+        rerunsWhenUnknown,
+      })
+
+      await expect(work).rejects.toThrow('could not be written')
+      expect(await numbers()).toEqual([])
+    },
+  )
+
   test('refuses a deferred constraint at COMMIT, and keeps nothing', async () => {
     const { database } = await withTable()
     await database.outside.query('create table child (n int references effect (n) deferrable initially deferred)')

@@ -81,6 +81,25 @@ test('names the database when it cannot connect', async () => {
   await expect(opening).rejects.toMatchObject({ name: 'TransientError', message: expect.stringContaining('127.0.0.1:1') })
 })
 
+test('gives up a read that the server breaks off by a limit of its own, and answers the next', async () => {
+  const { database, url } = await openDatabase()
+  const options = '-c statement_timeout=100'
+  const store = await new PostgresOutboxStoreFactory({ connectionString: url, options }).open(nobodyListens)
+  onTestFinished(() => store.close())
+  const term = await store.acquire('one', 10_000)
+  if (term === undefined) throw new Error('The lease is taken.')
+  const pass = { after: 0n, upTo: 1_000n, withinMs: 60_000, limit: 1, bytesMax: 1, inFlight: [], only: undefined, without: [], held: [] }
+  const read = () => store.fetchPending(term, { ...pass, assumedRunning: [], namesRunningBelow: undefined })
+
+  const slow = await database.transaction(async (tx) => {
+    await tx.query('lock table trunkline.outbox in access exclusive mode')
+    return await read().catch((error: unknown) => error)
+  })
+
+  expect(slow).toMatchObject({ name: 'TransientError', code: 'STATEMENT_TOO_SLOW' })
+  expect(await read()).toMatchObject({ rows: [] })
+})
+
 test('asks the server one thing at a time, as the driver wants it', async () => {
   const { url } = await createTestDatabase()
   const store = await new PostgresOutboxStoreFactory({ connectionString: url }).open(nobodyListens)
