@@ -20,7 +20,7 @@ export const relayOptions = z.strictObject({
   inFlightMax: z.int().min(1).max(100_000).default(10_000),
   /** Bytes of messages in memory in all. Default 32 MiB; one message more than that may be read. */
   inFlightBytes: z.int().min(1_048_576).max(1_073_741_824).default(33_554_432),
-  /** Longest pause between two looks at an empty outbox. Default '100ms'. Bounds the latency when nobody wakes the relay; four times that where calls are heard and nothing came for a while. */
+  /** Longest pause between two looks at an empty outbox. Default '100ms'. Bounds the latency when nobody wakes the relay; four times that where calls are heard and nothing came without one in ten minutes. */
   idleDelay: duration({ min: '2ms', max: '1m' }).prefault('100ms'),
   /** How long an owner that does not answer stays in office. Default '10s'. */
   lease: duration({ min: '1s', max: '5m' }).prefault('10s'),
