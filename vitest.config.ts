@@ -20,8 +20,8 @@ export default defineConfig({
   },
   test: {
     pool: 'forks',
-    // Most cases wait for servers: with two files at a time two cores are a third idle.
-    maxWorkers: 3,
+    // Most cases wait for servers: with two files at a time two cores are a third idle. A build has nobody who waits for it.
+    maxWorkers: process.env['CI'] === undefined ? 3 : 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
