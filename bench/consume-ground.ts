@@ -5,11 +5,10 @@ import { createDatabase, dropDatabases } from '../src/adapters/postgres/server-d
 import { createBackbone } from '../src/backbone.ts'
 import type { LogRecord } from '../src/core/broker/log-producer.ts'
 import type { SubscriptionOptions } from '../src/core/consume/registry.ts'
-import { encodePayload, fingerprintOf } from '../src/core/contract/codec.ts'
+import { fingerprintOf } from '../src/core/contract/codec.ts'
 import { contract } from '../src/core/contract/contract.ts'
-import { toHeaders } from '../src/core/envelope/headers.ts'
-import { newMessageId } from '../src/foundation/ids.ts'
 import type { BenchContext } from './context.ts'
+import { writtenRecord } from './written-record.ts'
 
 export const TOPIC = 'measured'
 export const BATCH_SIZE = 500
@@ -47,30 +46,10 @@ const Measured = contract<{ kind: 'event'; name: 'bench.Measured'; input: Data; 
   versions: [{ version: 1, fingerprint: fingerprintOf(schema), schema }],
 })
 
-/** As a relay would have written them: one key each, six headers and more. */
+/** One key each. */
 export async function makeRecords(count: number): Promise<readonly LogRecord[]> {
   const padding = 'x'.repeat(240)
-  return Array.from({ length: count }, (_, index) => {
-    const id = newMessageId()
-    const data = encodePayload(Measured.definition, { orderId: id, cents: index, padding })
-    const headers = toHeaders({
-      specversion: '1.0',
-      id,
-      source: '/bench',
-      type: 'bench.Measured.v1',
-      time: new Date().toISOString(),
-      datacontenttype: 'application/avro',
-      subject: id,
-      correlationid: id,
-      causationid: null,
-      traceparent: null,
-      tracestate: null,
-      partitionkey: null,
-      extensions: {},
-      data,
-    })
-    return { key: Buffer.from(id), value: data, headers, timestampMs: Date.now() }
-  })
+  return Array.from({ length: count }, (_, cents) => writtenRecord(Measured.definition, (orderId) => ({ orderId, cents, padding })))
 }
 
 export async function onGround<Result>(

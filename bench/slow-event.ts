@@ -1,8 +1,7 @@
 import type { LogRecord } from '../src/core/broker/log-producer.ts'
-import { encodePayload, fingerprintOf } from '../src/core/contract/codec.ts'
+import { fingerprintOf } from '../src/core/contract/codec.ts'
 import { type Contract, type ContractDefinition, contract } from '../src/core/contract/contract.ts'
-import { toHeaders } from '../src/core/envelope/headers.ts'
-import { newMessageId } from '../src/foundation/ids.ts'
+import { writtenRecord } from './written-record.ts'
 
 interface Data {
   readonly orderId: string
@@ -19,25 +18,7 @@ export function slowEventOn(topic: string): Contract<{ kind: 'event'; name: 'ben
 
 const padding = 'x'.repeat(200)
 
-/** One of them as a relay would have written it, with an id and a key of its own. */
+/** One of them, with an id and a key of its own. */
 export function slowRecord(definition: ContractDefinition): LogRecord {
-  const id = newMessageId()
-  const data = encodePayload(definition, { orderId: id, padding })
-  const headers = toHeaders({
-    specversion: '1.0',
-    id,
-    source: '/bench',
-    type: 'bench.Slow.v1',
-    time: new Date().toISOString(),
-    datacontenttype: 'application/avro',
-    subject: id,
-    correlationid: id,
-    causationid: null,
-    traceparent: null,
-    tracestate: null,
-    partitionkey: null,
-    extensions: {},
-    data,
-  })
-  return { key: Buffer.from(id), value: data, headers, timestampMs: Date.now() }
+  return writtenRecord(definition, (orderId) => ({ orderId, padding }))
 }
