@@ -3,6 +3,7 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Client } from 'pg'
 import { type Stack, startStack } from '../src/faces/stack/stack.ts'
+import { messageOf } from '../src/foundation/errors.ts'
 import { acked } from './acked.ts'
 import { backlog } from './backlog.ts'
 import { codec } from './codec.ts'
@@ -31,19 +32,18 @@ const benches: Readonly<Record<string, Bench>> = {
   standby,
 }
 
-const usage = `Usage: npm run bench -- [${Object.keys(benches).join('|')}] [--events 100000] [--runs 3] [--json]`
+const usage = `Usage: npm run bench -- [${Object.keys(benches).join('|')}] [--events 100000] [--runs 3] [--json] [--help]`
 
 const say = (line: string): void => console.error(line)
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      json: { type: 'boolean', default: false },
-      events: { type: 'string', default: '100000' },
-      runs: { type: 'string', default: '3' },
-    },
-  })
+  const asked = read()
+  if (typeof asked === 'string') return refuse(asked)
+  const { values, positionals } = asked
+  if (values.help) {
+    console.log(usage)
+    return 0
+  }
   const names = positionals.length === 0 ? Object.keys(benches) : positionals
   const events = Number(values.events)
   const runs = Number(values.runs)
@@ -63,6 +63,23 @@ async function main(): Promise<number> {
     return rows.every((row) => row.holds) ? 0 : 1
   } finally {
     await stack.stop()
+  }
+}
+
+/** @returns what is wrong with the arguments, where something is */
+function read() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'boolean', default: false },
+        events: { type: 'string', default: '100000' },
+        runs: { type: 'string', default: '3' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+  } catch (error) {
+    return messageOf(error)
   }
 }
 

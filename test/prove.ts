@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { migrate } from '../src/adapters/postgres/migrate.ts'
 import { createDatabase, dropDatabases } from '../src/adapters/postgres/server-databases.ts'
 import { type Stack, startStack } from '../src/faces/stack/stack.ts'
+import { messageOf } from '../src/foundation/errors.ts'
 import { PrivateServer } from './kit/private-servers.ts'
 import { type Proof, type ProofSettings, proofs } from './kit/proofs.ts'
 import { proveBrokers } from './kit/prove-brokers.ts'
@@ -17,14 +18,15 @@ import type { Faults } from './kit/tally.ts'
 
 const usage = `Runs the long form of a scenario over several seeds, and says what fired and what held.
 
-  npm run prove -- <name> [--seeds 5] [--from 1] [--minutes 30]
+  npm run prove -- <name> [--seeds 5] [--from 1] [--minutes 30] [--kills 40]
 
   list                the names
   all                 every one of them
   --seeds <n>         how many seeds (default 5)
   --minutes <n>       how long a soak takes (default 30)
-  --kills <n>         of outbox: kills at each failpoint in a seed (default 40)
+  --kills <n>         of outbox and consume: kills at each failpoint in a seed (default 40)
   --from <n>          the first seed (default 1): one seed again is --from <seed> --seeds 1
+  --help              this text
 
 Exit codes: 0 every promise held in every run and every planned fault fired, 1 not so, 2 wrong usage.`
 
@@ -40,40 +42,65 @@ const withoutRun: Readonly<Record<string, { readonly about: string; prove(seeds:
   demo: { about: 'the demo, with one of its services killed half-way', prove: proveDemo },
 }
 
+const names = [...Object.keys(proofs), ...Object.keys(withoutRun)]
+
+const options = {
+  seeds: { type: 'string', default: '5' },
+  from: { type: 'string', default: '1' },
+  minutes: { type: 'string', default: '30' },
+  kills: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+// Programs that die young must not spend their lives in being compiled.
+process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('../node_modules/.cache/programs-of-tests', import.meta.url))
+
 process.exitCode = await main()
 
 async function main(): Promise<number> {
-  const { positionals, values } = parseArgs({
-    allowPositionals: true,
-    options: {
-      seeds: { type: 'string', default: '5' },
-      from: { type: 'string', default: '1' },
-      minutes: { type: 'string', default: '30' },
-      kills: { type: 'string' },
-    },
-  })
-  const [name = 'list'] = positionals
-  const names = [...Object.keys(proofs), ...Object.keys(withoutRun)]
-  const [seeds, from, minutes] = [Number(values.seeds), Number(values.from), Number(values.minutes)]
-  const kills = values.kills === undefined ? undefined : Number(values.kills)
-  const isWrong = !Number.isInteger(seeds) || seeds < 1 || !Number.isInteger(from) || !(minutes >= 1) || (kills ?? 1) < 1
-  if (name === 'list') {
+  const asked = read(process.argv.slice(2))
+  if (asked === 'help') {
+    console.log(usage)
+    return 0
+  }
+  if (typeof asked === 'string') {
+    console.error(`${asked}\n\n${usage}`)
+    return 2
+  }
+  if (asked.name === 'list') {
     for (const [each, { about }] of Object.entries({ ...proofs, ...withoutRun })) console.log(`${each.padEnd(14)}${about}`)
     return 0
   }
-  const chosen = name === 'all' ? names : names.filter((each) => each === name)
-  if (chosen.length === 0 || isWrong) {
-    console.error(usage)
-    return 2
-  }
   let holds = true
-  for (const each of chosen) {
+  for (const each of asked.name === 'all' ? names : [asked.name]) {
     const [proof, other] = [proofs[each], withoutRun[each]]
-    const held = proof === undefined ? await other?.prove(seeds, from) : await prove(each, proof, { seeds, from, minutes, kills })
+    const held = proof === undefined ? await other?.prove(asked.seeds, asked.from) : await prove(each, proof, asked)
     holds &&= held === true
   }
   console.log(holds ? 'Everything held.' : 'Something did not hold; the lines above say what, and with which seed.')
   return holds ? 0 : 1
+}
+
+/** @returns what is to be done, `help`, or what is wrong with the arguments */
+function read(args: readonly string[]): Asked | string {
+  try {
+    const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options })
+    const [name = 'list', ...more] = positionals
+    if (values.help === true) return 'help'
+    if (more.length > 0) return `One name, please; "${more[0]}" is one more.`
+    if (!['list', 'all', ...names].includes(name)) return `There is no proof "${name}".`
+    const numbers = { seeds: values.seeds, from: values.from, minutes: values.minutes, kills: values.kills ?? '1' }
+    const wrong = Object.entries(numbers).find(([, text]) => !/^[1-9][0-9]{0,8}$/.test(text))
+    if (wrong !== undefined) return `--${wrong[0]} must be a whole number above 0, not "${wrong[1]}".`
+    const kills = values.kills === undefined ? undefined : Number(values.kills)
+    return { name, seeds: Number(values.seeds), from: Number(values.from), minutes: Number(values.minutes), kills }
+  } catch (error) {
+    return messageOf(error)
+  }
+}
+
+interface Asked extends Extent {
+  readonly name: string
 }
 
 interface Extent extends ProofSettings {

@@ -7,6 +7,7 @@ const names = Object.keys(variants) as [Variant, ...Variant[]]
 /** What a program of the kit does; it comes as JSON in the variable PLAN. */
 export const planSchema = z.strictObject({
   brokers: z.array(z.string()),
+  driver: z.enum(['kafkajs', 'platformatic']).default('kafkajs'),
   databaseUrl: z.string(),
   topic: z.string(),
   /** The consumer group, too. */
@@ -27,6 +28,8 @@ export const planSchema = z.strictObject({
       collects: z.boolean().default(false),
     })
     .optional(),
+  /** Whose transaction a handler works in, and whether beside others. */
+  mode: z.enum(['batch', 'interleave', 'message']).default('batch'),
   /** Milliseconds that a handler takes. */
   handlerMs: z.int().default(0),
   /** As a service in production: `run()`, with a watchdog. */

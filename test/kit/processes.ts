@@ -18,7 +18,12 @@ export class TestProcess {
   constructor(program: string, plan: unknown) {
     const path = fileURLToPath(new URL(`./programs/${program}.ts`, import.meta.url))
     this.#child = spawn(process.execPath, [path], {
-      env: { PATH: process.env['PATH'], PLAN: JSON.stringify(plan), NODE_NO_WARNINGS: '1' },
+      env: {
+        PATH: process.env['PATH'],
+        PLAN: JSON.stringify(plan),
+        NODE_NO_WARNINGS: '1',
+        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const charged = this.#charge(this.#child.pid)

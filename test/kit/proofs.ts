@@ -1,4 +1,5 @@
 import { createBackbone } from '../../src/index.ts'
+import { killConsumers } from './consumer-proof.ts'
 import { endurance } from './endurance.ts'
 import type { FailpointName } from './failpoints.ts'
 import { KafkaProxy } from './kafka-proxy.ts'
@@ -42,18 +43,6 @@ const deadly: [{ at: FailpointName; within: number }, ...{ at: FailpointName; wi
   { at: 'batch.committed', within: 3 },
   { at: 'delivery.applied', within: 60 },
   { at: 'offset.committing', within: 1 },
-]
-
-/** Every point between two awaits of a consumer, and how often it is passed at least while eighty messages are settled. */
-const awaits: readonly { at: FailpointName; within: number }[] = [
-  { at: 'consumer.assigned', within: 3 },
-  { at: 'batch.began', within: 3 },
-  { at: 'batch.claimed', within: 3 },
-  { at: 'delivery.started', within: 60 },
-  { at: 'batch.committing', within: 3 },
-  { at: 'batch.committed', within: 3 },
-  { at: 'delivery.applied', within: 60 },
-  { at: 'offset.committing', within: 2 },
 ]
 
 /** Points of a worker that empties parked keys. */
@@ -130,29 +119,8 @@ export const proofs: Readonly<Record<string, Proof>> = {
   },
 
   consume: {
-    about: 'consumers die by SIGKILL at every await of a batch, each point in turn, while messages stand twice in the log (G2–G4)',
-    disturb: async (run, random) => {
-      const faults = new Tally()
-      const relay = run.spawn({ run: ['relay'] })
-      for (const { at, within } of awaits) {
-        await run.publishAll(keys, 4)
-        const worker = run.spawn({ run: ['consume'], failpoints: [{ at, nth: random.between(1, within), act: 'SIGKILL' }] })
-        // Where it is not passed so often, it is passed when more comes.
-        await until(
-          'the death',
-          async () => {
-            if (worker.running) await run.publishAll(keys, 1)
-            return !worker.running
-          },
-          60_000,
-        )
-        faults.note(`killed at ${at}`, worker.fired(at))
-      }
-      relay.kill('SIGKILL')
-      await relay.ended()
-      run.spawn({ run: ['relay', 'consume'] })
-      return faults.all
-    },
+    about: 'consumers die by SIGKILL at every await of a batch, 40 times a seed at each, while messages stand twice in the log (G2–G4)',
+    disturb: (run, random, _own, { kills }) => killConsumers(run, random, kills),
   },
 
   freezes: {

@@ -26,10 +26,12 @@ export class Run {
   readonly #directory: string
   readonly #pool: Pool
   readonly #processes: TestProcess[] = []
+  readonly #topics: string[]
   readonly #publisher: Backbone
 
   private constructor(servers: Servers) {
     this.servers = servers
+    this.#topics = [servers.topic]
     this.#directory = mkdtempSync(join(tmpdir(), 'trunkline-run-'))
     this.historyPath = join(this.#directory, 'history.jsonl')
     // A pool, because a run may crash its database: whoever asks next opens anew.
@@ -60,9 +62,15 @@ export class Run {
     return this.servers.topic
   }
 
+  /** One more topic, whose group has its name too. Keys must be of one topic only. */
+  async openTopic(topic: string, partitions = 4): Promise<void> {
+    await createKafkaTopic(this.servers.brokers, topic, partitions)
+    this.#topics.push(topic)
+  }
+
   /** Publishes without Kafka and without a relay: what `publish` promises to work. */
-  async publish(key: string, note = ''): Promise<number> {
-    return await publishNext(this.#publisher, this.servers.topic, key, { note })
+  async publish(key: string, note = '', topic = this.servers.topic): Promise<number> {
+    return await publishNext(this.#publisher, topic, key, { note })
   }
 
   /** `each` messages of every key, in turn. */
@@ -89,11 +97,13 @@ export class Run {
     return Number((await this.query(`select count(*) as count from ${table}`))[0]?.['count'])
   }
 
-  /** Resolves when the outbox is empty and the group stands at the end of the topic: nothing will move any more. */
-  async drained({ group = this.group, withinMs = 40_000 } = {}): Promise<void> {
+  /** Resolves when the outbox is empty and each group stands at the end of its topic: nothing will move any more. */
+  async drained({ withinMs = 40_000 } = {}): Promise<void> {
     await this.relayed(withinMs)
-    const end = await endOf(this.servers.brokers, this.servers.topic)
-    await until(`group "${group}" at offset sum ${end}`, async () => (await this.#position(group)) >= end, withinMs)
+    for (const topic of this.#topics) {
+      const end = await endOf(this.servers.brokers, topic)
+      await until(`group "${topic}" at offset sum ${end}`, async () => (await this.#position(topic)) >= end, withinMs)
+    }
   }
 
   /** Resolves when no parked key will move by itself any more: each is gone, or held by a dead letter. */
@@ -106,8 +116,9 @@ export class Run {
   }
 
   async judge(): Promise<Verdict> {
-    const { brokers, databaseUrl, topic } = this.servers
-    const log = toLogged(await readTopic(brokers, topic))
+    const { brokers, databaseUrl } = this.servers
+    const read = await Promise.all(this.#topics.map((topic) => readTopic(brokers, topic)))
+    const log = read.flatMap((records) => toLogged(records))
     return judge({ ...(await readDatabase(databaseUrl)), log, operations: readOperations(this.historyPath) })
   }
 
@@ -118,10 +129,10 @@ export class Run {
     rmSync(this.#directory, { recursive: true, force: true })
   }
 
-  async #position(group: string): Promise<number> {
+  async #position(topic: string): Promise<number> {
     const rows = await this.query(
-      'select coalesce(sum(next_offset), 0) as at from trunkline.consumer_position where consumer_group = $1 and topic = $2',
-      [group, this.servers.topic],
+      'select coalesce(sum(next_offset), 0) as at from trunkline.consumer_position where consumer_group = $1 and topic = $1',
+      [topic],
     )
     return Number(rows[0]?.['at'])
   }

@@ -24,13 +24,14 @@ export interface CountedPlan {
   readonly topic: string
   readonly handlerMs?: number
   readonly retry?: SubscriptionOptions['retry']
+  readonly mode?: 'batch' | 'interleave' | 'message'
 }
 
 /** Without a delay: a judge does not wait for what only takes its time. */
 const threeTimes: SubscriptionOptions['retry'] = { inline: 2, delays: [] }
 
 /** The handler of every run: an effect that can be counted. Notes make it fail in ways that handlers do. */
-export function applyCounted(service: Subscribing, { topic, handlerMs = 0, retry = threeTimes }: CountedPlan): void {
+export function applyCounted(service: Subscribing, { topic, handlerMs = 0, retry = threeTimes, mode = 'batch' }: CountedPlan): void {
   const handler: Handler<Counted, Transaction> = async ({ data }, { tx, attempt }) => {
     // `fails 2`: twice, and then it works.
     if (attempt <= Number(/^fails (\d+)$/.exec(data.note)?.[1] ?? 0)) throw new Error('Not yet.')
@@ -41,7 +42,8 @@ export function applyCounted(service: Subscribing, { topic, handlerMs = 0, retry
     if (data.note === 'catches its SQL error') await tx.query('select 1 / 0').catch(() => undefined)
     if (handlerMs > 0) await pause(handlerMs)
   }
-  service.subscribe(countedOn(topic), handler, { timeout: '3s', retry })
+  const transaction = mode === 'message' ? 'message' : 'batch'
+  service.subscribe(countedOn(topic), handler, { timeout: '3s', retry, transaction, interleave: mode === 'interleave' })
 }
 
 /** Publishes the next message of a key: its number is counted in the same transaction, under the key's lock. */

@@ -39,10 +39,10 @@ if (plan.publish !== undefined) {
 if (plan.run.length === 0) await service.stop()
 
 /** The product's own face; a broken variant has to be put together by hand. */
-function serviceOf({ brokers, databaseUrl, service, relay, broken }: ParsedPlan) {
+function serviceOf({ brokers, driver, databaseUrl, service, relay, broken }: ParsedPlan) {
   const options = {
     service,
-    kafka: { driver: 'kafkajs', brokers },
+    kafka: { driver, brokers },
     database: { connectionString: databaseUrl },
     relay,
     // The keys of a program that was killed go on soon.
