@@ -33,8 +33,7 @@ export class HeldKeys {
   }
 
   has(row: PendingRow): boolean {
-    const keys = this.#topics.get(row.topic)
-    return keys?.has(nameOf({ key: row.key, headId: row.id })) ?? false
+    return this.#knownOf({ topic: row.topic, key: row.key, headId: row.id }) !== undefined
   }
 
   /** @returns from where on the key's rows are to be read; `undefined` when it was not held */
@@ -65,11 +64,21 @@ export class HeldKeys {
     return lowest([...this.#all()].map(({ hold, from }) => (from === 0n ? hold.headSeq : from)))
   }
 
-  /** Those of the stored holds that somebody wants released, and that are held. */
-  requested(stored: readonly StoredHold[]): StoredHold[] {
-    return stored.filter(
-      (hold) => hold.request !== undefined && this.#topics.get(hold.topic)?.get(nameOf(hold))?.hold.headId === hold.headId,
-    )
+  /**
+   * Those of the stored holds that somebody wants released, and that are held.
+   *
+   * @param inLanes while a lane has a row of the key, its request waits: that row would be sent before those in the table
+   */
+  requested(stored: readonly StoredHold[], inLanes: Iterable<PendingRow>): StoredHold[] {
+    const wanted = stored.filter((hold) => hold.request !== undefined && this.#knownOf(hold)?.hold.headId === hold.headId)
+    if (wanted.length === 0) return wanted
+    const busy = new Set<Known | undefined>()
+    for (const row of inLanes) busy.add(this.#knownOf({ topic: row.topic, key: row.key, headId: row.id }))
+    return wanted.filter((hold) => !busy.has(this.#knownOf(hold)))
+  }
+
+  #knownOf(place: Place): Known | undefined {
+    return this.#topics.get(place.topic)?.get(nameOf(place))
   }
 
   *#all(): Generator<Known> {

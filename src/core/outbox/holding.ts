@@ -5,6 +5,7 @@ import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { Incident } from '../incident.ts'
 import type { Episodes } from './episodes.ts'
 import type { HeldKeys } from './held-keys.ts'
+import type { InFlight } from './in-flight.ts'
 import type { Lanes } from './lanes.ts'
 import type { Hold, OutboxStore, PendingRow, StoredHold, Term } from './outbox-store.ts'
 import type { SettledMark } from './settled-mark.ts'
@@ -17,6 +18,7 @@ export interface HoldingParts {
   readonly held: HeldKeys
   readonly routes: TopicRoutes
   readonly lanes: Lanes
+  readonly inFlight: InFlight
   readonly mark: SettledMark
   readonly episodes: Episodes
   readonly diagnostics: BackboneDiagnostics
@@ -75,12 +77,12 @@ export class Holding {
 
   /** Between two passes: does what people asked for. */
   async answerRequests(): Promise<void> {
-    const { held, store, clock } = this.#parts
+    const { held, inFlight, store, clock } = this.#parts
     if (held.size === 0 || clock.monotonic() < this.#lookAtMs) return
     this.#lookAtMs = clock.monotonic() + LOOK_EVERY_MS
     const stored = await store.requests(this.#term)
     if (stored === undefined) return this.#events.onOver()
-    for (const hold of held.requested(stored)) {
+    for (const hold of held.requested(stored, inFlight.rows)) {
       if (!(await this.#release(hold, hold.request === 'discard' ? 'discard' : 'redrive'))) return this.#events.onOver()
     }
   }

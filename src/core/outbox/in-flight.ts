@@ -25,6 +25,10 @@ export class InFlight {
     for (const row of rows) if (this.#rows.delete(row)) this.#bytes -= sizeOf(row)
   }
 
+  get rows(): Iterable<PendingRow> {
+    return this.#rows
+  }
+
   /** Their numbers above `mark`: what a pass that begins there must leave out. */
   above(mark: bigint): bigint[] {
     // While a backlog is drained, nothing is.

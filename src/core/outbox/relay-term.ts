@@ -99,7 +99,7 @@ export class RelayTerm {
       onFailed,
     })
     this.#holding = new Holding(
-      { ...parts, episodes, held: this.#held, routes: this.#routes, lanes: this.#lanes, mark: this.#mark },
+      { ...parts, episodes, held: this.#held, routes: this.#routes, lanes: this.#lanes, mark: this.#mark, inFlight: this.#inFlight },
       term,
       options,
       { onOver, onFailed },

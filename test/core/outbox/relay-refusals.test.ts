@@ -85,6 +85,33 @@ describe('what cannot be sent', () => {
     expect(witness.count('relay.term_started')).toBe(1)
   })
 
+  test('a request for a key waits until the lane has let go of the key: a later row in its queue would go first', async () => {
+    const bench = await RelayBench.open({ t: 1, other: 1 })
+    const gate = Promise.withResolvers<void>()
+    await bench.publish('t', 'a', 'b', 'a')
+    const refused = new Set<string>()
+    const relay = bench.assembly(
+      { batchSize: 1 },
+      faults(({ topic }, _, [message]) => {
+        if (message === 'b1') return gate.promise
+        return message?.endsWith('1') === true && refused.size < 2 && refused.add(topic).has(topic) ? 'refused record' : undefined
+      }),
+    )
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await witness.saw('relay.held')
+    await bench.publish('other', 'c')
+    await witness.saw('relay.held', () => true, 2)
+
+    await bench.request('redrive')
+    await witness.saw('relay.released', ({ topic }) => topic === 'other')
+    gate.resolve()
+    await bench.relayed()
+
+    expect(await bench.messages('t')).toEqual([['b1', 'a1', 'a2']])
+    expect(await bench.messages('other')).toEqual([['c1']])
+  })
+
   test('a producer that fails in a way of its own ends the term, and the next one goes on', async () => {
     const bench = await RelayBench.open({ t: 1 })
     await bench.publish('t', 'a', 'b')

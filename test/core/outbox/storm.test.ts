@@ -68,16 +68,23 @@ test('24 writers, two relays, lost replies, refusals, requests, thefts of the le
   expect(count('relay.released')).toBeGreaterThan(0)
 })
 
-/** Until the writers are done: the lease is stolen, connections are cut, people redrive what is held. */
+/** Until the writers are done, and once at least: the lease is stolen, connections are cut, people redrive what is held. */
 async function disturb(bench: RelayBench, random: Random, over: { readonly now: boolean }): Promise<void> {
-  while (!over.now) {
+  const first: readonly Act[] = ['steal', 'cut', 'redrive']
+  for (let done = 0; done < first.length || !over.now; done++) {
     await pause(random.between(50, 200))
-    const act = random.pick(['redrive', 'redrive', 'steal', 'cut'] as const)
+    const act = first[done] ?? random.pick(['redrive', 'redrive', 'steal', 'cut'])
+    // What befalls nobody in office would count for nothing.
+    if (done < first.length) await until('an owner', async () => (await bench.query(ownerSql)).length === 1)
     if (act === 'redrive') await bench.request('redrive')
     if (act === 'steal') await bench.query("update trunkline.outbox_lease set owner = null, expires_at = '-infinity', epoch = epoch + 1")
     if (act === 'cut') await bench.query(cutSql)
   }
 }
+
+type Act = 'redrive' | 'steal' | 'cut'
+
+const ownerSql = 'select from trunkline.outbox_lease where owner is not null'
 
 const cutSql = `
   select pg_terminate_backend(pid) from pg_stat_activity
