@@ -96,12 +96,14 @@ export class Lanes {
   catchUp(): CatchUp | undefined {
     const left = [...this.#places()].filter(({ deferral }) => deferral.from !== undefined)
     const ready = left.filter(({ ready }) => ready)
+    const busy = left.filter(({ ready }) => !ready)
     const reading = ready.map(({ section, deferral }) => ({ section, deferral, from: deferral.take() ?? 0n }))
     if (reading.length === 0) return undefined
+    handOver(reading, busy)
     this.#reading = reading
     return {
       only: reading.map(({ section }) => section),
-      without: left.filter(({ ready }) => !ready).map(({ section }) => section),
+      without: busy.map(({ section }) => section),
       from: lowest(reading.map(({ from }) => from)) ?? 0n,
       giveUp: () => {
         this.#reading = []
@@ -159,6 +161,14 @@ export class Lanes {
 
   *#all(): Generator<RelayLane> {
     for (const lanes of this.#lanes.values()) yield* lanes.values()
+  }
+}
+
+/** What a topic left may be of a lane that is left out while the topic is read: from then on the lane alone remembers it. */
+function handOver(reading: readonly Reading[], busy: readonly Omit<Reading, 'from'>[]): void {
+  for (const { section, from } of reading) {
+    if (section.partition !== undefined) continue
+    for (const lane of busy) if (lane.section.topic === section.topic) lane.deferral.leave(from)
   }
 }
 

@@ -55,7 +55,7 @@ function lanesOf(gate: Promise<void>) {
     },
   )
   const usable = (): Promise<boolean> => until('the topic', () => routes.of('t').partitions !== undefined)
-  return { lanes, acked, usable, sending: () => producer.batches.length }
+  return { lanes, routes, acked, usable, sending: () => producer.batches.length }
 }
 
 // Number 6 is of a transaction that is still open when the first pass reads up to 9, and decided in the second, which
@@ -87,5 +87,24 @@ describe('what was left in the table is read again from the lowest row that a pa
     expect(closed).toMatchObject([{ topic: 't', partition: 0 }])
     expect(early).toBeUndefined()
     expect(lanes.catchUp()?.from).toBe(6n)
+  })
+
+  test('also when their topic was read for without their lane, which was busy', async () => {
+    const gate = Promise.withResolvers<void>()
+    const { lanes, routes, sending, acked, usable } = lanesOf(gate.promise)
+    await usable()
+    lanes.take([1n, 2n, 3n, 4n, 9n].map(row))
+    await until('the first message on its way', () => sending() === 1)
+    routes.refuse('t', 'not now')
+    lanes.take([row(8n)])
+    await usable()
+
+    const topic = lanes.catchUp()
+    topic?.done(undefined)
+    gate.resolve()
+    await until('all of them', () => acked.length === 4)
+
+    expect(topic).toMatchObject({ only: [{ partition: undefined }], without: [{ partition: 0 }], from: 8n })
+    expect(lanes.catchUp()?.from).toBe(8n)
   })
 })
