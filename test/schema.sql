@@ -177,6 +177,7 @@ create table trunkline.parked_key (
   lease_until timestamp with time zone not null default '-infinity'::timestamp with time zone,
   lease_alone boolean not null default false,
   lease_by uuid,
+  suspect boolean not null default false,
   constraint parked_key_pkey PRIMARY KEY (consumer_group, topic, key_hash)
 );
 
@@ -348,6 +349,37 @@ begin
   insert into trunkline.inbox_rest (consumer_group, slot, id, handled_at) select * from unnest(groups, slots, ids, times);
   execute format('drop table trunkline.%I', name);
   return cardinality(ids);
+end $function$;
+
+CREATE OR REPLACE FUNCTION trunkline.empty_inbox(name text, keep interval, kept_max integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  groups text[];
+  slots  integer[];
+  ids    uuid[];
+  times  timestamptz[];
+  is_old boolean;
+begin
+  if name !~ '^inbox_[0-9]{8}$' then raise exception 'not a partition of the inbox: %', name; end if;
+  if to_regclass('trunkline.' || name) is null then return false; end if;
+  execute format('lock table trunkline.%I in access exclusive mode', name);
+  execute format(
+    'select coalesce(array_agg(consumer_group), ''{}''), coalesce(array_agg(slot), ''{}''),
+            coalesce(array_agg(id), ''{}''), coalesce(array_agg(handled_at), ''{}'')
+       from (select * from trunkline.%I where handled_at > trunkline.now() - $1 limit $2) as young', name)
+    into groups, slots, ids, times using keep, kept_max + 1;
+  if cardinality(ids) > kept_max then return false; end if;
+  execute format('select exists (select from trunkline.%I where handled_at <= trunkline.now() - $1)', name) into is_old using keep;
+  if is_old then
+    execute format('truncate table trunkline.%I', name);
+    execute format('insert into trunkline.%I (consumer_group, slot, id, handled_at) select * from unnest($1, $2, $3, $4)', name)
+      using groups, slots, ids, times;
+  end if;
+  return true;
 end $function$;
 
 CREATE OR REPLACE FUNCTION trunkline.now()

@@ -1,5 +1,6 @@
 import type { Diagnostics } from '../foundation/diagnostics.ts'
 import type { TrunklineError } from '../foundation/errors.ts'
+import type { InboxTended } from './inbox/inbox-store.ts'
 
 /**
  * Everything Trunkline reports about itself: one name, one shape.
@@ -135,7 +136,7 @@ export interface DiagnosticCatalogue {
   'retry.interrupted': { readonly group: string; readonly reason: string }
   'offset.committing': { readonly group: string; readonly topic: string; readonly partition: number; readonly next: bigint }
 
-  'inbox.tended': { readonly opened: number; readonly dropped: number; readonly moved: number; readonly pruned: number }
+  'inbox.tended': InboxTended
   'inbox.untended': { readonly reason: string }
 
   'saga.transition': { readonly saga: string; readonly id: string; readonly from: string; readonly to: string }

@@ -138,17 +138,27 @@ export function retryStoreConformance<Tx>(name: string, open: () => Promise<Retr
     await retries.runAlone(await leaseOne())
     await endLeases()
     const second = await leaseOne()
-    await retries.giveBack(second, 0, 'keep')
+    await retries.giveBack(second, 0, 'died alone')
     const third = await leaseOne()
-    await retries.giveBack(third, 0)
-
+    await retries.giveBack(third, 0, 'left behind')
     const fourth = await leaseOne()
+    await retries.giveBack(fourth, 0)
 
-    expect([second, third, fourth].map(({ leftBehind, diedAlone }) => [leftBehind, diedAlone])).toEqual([
+    const fifth = await leaseOne()
+
+    expect([second, third, fourth, fifth].map(({ leftBehind, diedAlone }) => [leftBehind, diedAlone])).toEqual([
       [true, true],
       [true, true],
+      [true, false],
       [false, false],
     ])
+  })
+
+  test(`${name}: a key that nobody suspected is not suspect because somebody gave it back with that word`, async () => {
+    const { retries, leaseOne } = await given(parkedMessage('a'))
+    await retries.giveBack(await leaseOne(), 0, 'died alone')
+
+    expect(await leaseOne()).toMatchObject({ leftBehind: false, diedAlone: false })
   })
 
   test(`${name}: a process that dies right behind the commit of a suspect did not die of the message behind it`, async () => {

@@ -52,7 +52,7 @@ export async function killConsumers(run: Run, random: Random, kills: number = KI
   await Promise.all(lanes.map((lane) => dieInTurn(run, lane, faults)))
   relaying.abort()
   faults.note('messages stand twice in the log', (await relays) > 0)
-  run.spawn({ run: ['relay'] })
+  run.spawn({ run: ['relay'], relay: { batchSize: 100 } })
   for (const { driver, topic } of lanes) run.spawn({ run: ['consume'], driver, topic, service: topic })
   await run.drained({ withinMs: 120_000 })
   // What was alone when its process died waits for ten seconds before it is tried again.
@@ -88,7 +88,7 @@ async function dieInTurn(run: Run, lane: Lane, faults: Tally): Promise<void> {
         if (!worker.running) return true
         await pause(200)
         // Where it is not passed so often, it is passed when more comes.
-        if (worker.lines.includes('consumer.assigned')) await publish()
+        if (worker.lines.includes('consumer.assigned') && (await isRelayed(run, topic))) await publish()
         return false
       },
       90_000,
@@ -97,11 +97,16 @@ async function dieInTurn(run: Run, lane: Lane, faults: Tally): Promise<void> {
   }
 }
 
+async function isRelayed(run: Run, topic: string): Promise<boolean> {
+  return (await run.query('select from trunkline.outbox where topic = $1 limit 1', [topic])).length === 0
+}
+
 /** A relay that dies between Kafka's answer and the removal of its rows, again and again: its successor sends them again. @returns how often */
 async function relayTwice(run: Run, random: Random, signal: AbortSignal): Promise<number> {
   let died = 0
   while (!signal.aborted) {
-    const relay = run.spawn({ run: ['relay'], failpoints: [{ at: 'relay.acked', nth: random.between(80, 200), act: 'SIGKILL' }] })
+    const failpoints = [{ at: 'relay.acked', nth: random.between(80, 200), act: 'SIGKILL' as const }]
+    const relay = run.spawn({ run: ['relay'], relay: { batchSize: 100 }, failpoints })
     await until('its end', () => !relay.running || signal.aborted, 3_600_000)
     if (relay.fired('relay.acked')) died++
     relay.kill('SIGKILL')

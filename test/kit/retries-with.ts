@@ -10,7 +10,7 @@ export function retriesWith(real: RetryStore<Transaction>, own: Partial<RetrySto
     take: (tx, key, messages) => real.take(tx, key, messages),
     takeAll: (tx, key, messages) => real.takeAll(tx, key, messages),
     fail: (tx, key, failed) => real.fail(tx, key, failed),
-    giveBack: (key, delayMs, note) => real.giveBack(key, delayMs, note),
+    giveBack: (key, delayMs, suspicion) => real.giveBack(key, delayMs, suspicion),
     runAlone: (key) => real.runAlone(key),
     renew: (key, leaseMs) => real.renew(key, leaseMs),
     forgetDiscarded: (group, olderThanMs) => real.forgetDiscarded(group, olderThanMs),

@@ -14,7 +14,10 @@ export class PostgresHandledTypes<Tx> implements HandledTypes<Tx> {
   }
 
   async forget(tx: Tx, group: string, name: string): Promise<boolean> {
-    return (await this.#database.queryable(tx).query(forgetSql, [group, name])).rowCount === 1
+    const queryable = this.#database.queryable(tx)
+    // First: a process that is late may say at this moment that it lives. The next statement sees what it said.
+    await queryable.query(lockSql, [group, name])
+    return (await queryable.query(forgetSql, [group, name])).rowCount === 1
   }
 }
 
@@ -27,6 +30,12 @@ const listSql = `
     from trunkline.group_handles h
    where h.consumer_group = $1
    order by h.name`
+
+const lockSql = `
+  select from trunkline.process
+   where jsonb_exists(handles -> $1, $2)
+   order by id
+     for update`
 
 const forgetSql = `
   delete from trunkline.group_handles

@@ -1,5 +1,6 @@
 import type { Database, Queryable } from '../../core/database/database.ts'
 import type { InboxClaim, InboxStore, InboxTended, InboxUpkeep } from '../../core/inbox/inbox-store.ts'
+import { isTrunklineError } from '../../foundation/errors.ts'
 
 export class PostgresInboxStore<Tx> implements InboxStore<Tx> {
   readonly #database: Database<Tx>
@@ -38,11 +39,14 @@ const PRUNED_AT_ONCE = 5_000
 const PRUNED_MAX = 100_000
 /** Nobody claims while they move. */
 const MOVED_MAX = 20_000
+/** Whoever claims waits behind us for so long at most, for each day that is to go: the more wait, the more it is worth. */
+const PATIENCE_MS = 500
+const PATIENCE_MS_MAX = 5_000
 
 export class PostgresInboxUpkeep<Tx> implements InboxUpkeep {
   readonly #database: Database<Tx>
   readonly #movedMax: number
-  /** Days that have more young rows than may move, and the hour in which that was found. */
+  /** Days that are to go, and the hour in which that was tried last. */
   readonly #staying = new Map<string, number>()
 
   /** @param movedMax rows of one day that may move at once */
@@ -59,30 +63,46 @@ export class PostgresInboxUpkeep<Tx> implements InboxUpkeep {
     const known = new Set(days['known'] as readonly string[])
     const wanted = Array.from({ length: DAYS_AHEAD + 1 }, (_, index) => today + index).filter((day) => !known.has(nameOf(day)))
     const past = [...known].filter((name) => dayOf(name) < oldest)
-    // First: a day whose lock is not to be had must not keep what is forgotten row by row.
+    // In this order: what waits for a lock must not keep what needs none, and to open a day takes the one that messages
+    // without a time are claimed in.
     const pruned = await this.#prune(keepMs)
+    const closed = await this.#closeAll(past, Number(days['hour']), keepMs)
     for (const day of wanted)
       await this.#inTurn((queryable) => queryable.query(openSql, [nameOf(day), day * HOURS_A_DAY, (day + 1) * HOURS_A_DAY]))
-    const closed = await this.#closeAll(past, Number(days['hour']), keepMs)
     return { opened: wanted.length, ...closed, pruned }
   }
 
-  /** A day is looked through to its end: one that has to stay is not asked again before the next hour. */
-  async #closeAll(past: readonly string[], hour: number, keepMs: number): Promise<{ readonly dropped: number; readonly moved: number }> {
-    let dropped = 0
-    let moved = 0
-    for (const name of past.filter((each) => this.#staying.get(each) !== hour)) {
-      const closed = await this.#inTurn(async (queryable) => (await queryable.query(closeSql, [name, keepMs, this.#movedMax])).rows[0])
-      if (closed === undefined) break
-      if (closed['moved'] === null) {
-        this.#staying.set(name, hour)
-        continue
-      }
-      this.#staying.delete(name)
-      dropped++
-      moved += Number(closed['moved'])
+  /**
+   * A day is looked through to its end, and whoever claims waits until it is gone: one that has to stay is not asked
+   * again before the next hour.
+   */
+  async #closeAll(past: readonly string[], hour: number, keepMs: number): Promise<Pick<InboxTended, 'dropped' | 'moved' | 'waiting'>> {
+    const due = past.filter((name) => this.#staying.get(name) !== hour)
+    const empty: string[] = []
+    for (const name of due) {
+      this.#staying.set(name, hour)
+      const emptied = await this.#inTurn((queryable) => queryable.query(emptySql, [name, keepMs, this.#movedMax]))
+      if (emptied?.rows[0]?.['emptied'] === true) empty.push(name)
     }
-    return { dropped, moved }
+    if (empty.length === 0) return { dropped: 0, moved: 0, waiting: 0 }
+    const patienceMs = Math.min(empty.length * PATIENCE_MS, PATIENCE_MS_MAX)
+    try {
+      const moved = (await this.#inTurn((queryable) => this.#drop(queryable, empty, keepMs), patienceMs)) ?? []
+      return { dropped: moved.length, moved: moved.reduce((sum, rows) => sum + rows, 0), waiting: empty.length - moved.length }
+    } catch (error) {
+      if (!isTrunklineError(error, 'DATABASE_CONFLICT')) throw error
+      return { dropped: 0, moved: 0, waiting: empty.length }
+    }
+  }
+
+  /** All in one transaction, because the first one takes the inbox for itself. @returns how many rows moved, for each that is gone */
+  async #drop(queryable: Queryable, names: readonly string[], keepMs: number): Promise<readonly number[]> {
+    const moved: number[] = []
+    for (const name of names) {
+      const { rows } = await queryable.query(closeSql, [name, keepMs, this.#movedMax])
+      if (rows[0]?.['moved'] !== null) moved.push(Number(rows[0]?.['moved']))
+    }
+    return moved
   }
 
   async #prune(keepMs: number): Promise<number> {
@@ -96,11 +116,11 @@ export class PostgresInboxUpkeep<Tx> implements InboxUpkeep {
   }
 
   /** @returns `undefined` when another process is at it */
-  #inTurn<Result>(work: (queryable: Queryable) => Promise<Result>): Promise<Result | undefined> {
+  #inTurn<Result>(work: (queryable: Queryable) => Promise<Result>, patienceMs = PATIENCE_MS): Promise<Result | undefined> {
     return this.#database.transaction(async (tx) => {
       const queryable = this.#database.queryable(tx)
       // Whoever claims must not wait long for a partition to come or go; the next round tries again.
-      const { rows } = await queryable.query(turnSql)
+      const { rows } = await queryable.query(turnSql, [`${patienceMs}ms`])
       return rows[0]?.['mine'] === true ? await work(queryable) : undefined
     })
   }
@@ -116,7 +136,7 @@ function dayOf(name: string): number {
 }
 
 const turnSql = `
-  select set_config('lock_timeout', '500ms', true),
+  select set_config('lock_timeout', $1, true),
          pg_try_advisory_xact_lock(hashtextextended('trunkline.inbox', 0)) as mine`
 
 const daysSql = `
@@ -129,6 +149,8 @@ const daysSql = `
 
 // The role of a service may not make tables; the owner's functions do. Not every library can read a void.
 const openSql = 'select trunkline.open_inbox($1, $2, $3) is null as opened'
+
+const emptySql = `select trunkline.empty_inbox($1, $2::float8 * interval '1 millisecond', $3) as emptied`
 
 const closeSql = `select trunkline.close_inbox($1, $2::float8 * interval '1 millisecond', $3) as moved`
 

@@ -26,12 +26,19 @@ export class PostgresProcessStore implements ProcessStore {
   }
 }
 
-// A row that was pruned, because the machine slept for long, comes back.
+// A row that was pruned, because the machine slept for long, comes back; so does what a person took for given up
+// meanwhile. That is said behind the lock of the process's own row, which `group forget` takes too.
 const beatSql = `
   with beat as (
     insert into trunkline.process (id, service, host, pid, groups, paused, expires_at, handles)
     values ($1, $2, $3, $4, $5::text[], $6::text[], trunkline.now() + $7::int * interval '1 millisecond', $8::jsonb)
     on conflict (id) do update set paused = excluded.paused, expires_at = excluded.expires_at
+    returning handles
+  ), handled as (
+    insert into trunkline.group_handles (consumer_group, name)
+    select of_group.key, name
+      from beat, jsonb_each(beat.handles) as of_group, jsonb_array_elements_text(of_group.value) as name
+    on conflict do nothing
   )
   select coalesce(array_agg(consumer_group), '{}') as wanted from trunkline.group_pause where consumer_group = any ($5::text[])`
 

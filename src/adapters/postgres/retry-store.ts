@@ -1,5 +1,13 @@
 import { unpackHeaders } from '../../core/broker/header-bytes.ts'
-import type { Capabilities, FailedAttempt, LeasedKey, LeaseTerms, QueuedMessage, RetryStore } from '../../core/consume/retry-store.ts'
+import type {
+  Capabilities,
+  FailedAttempt,
+  LeasedKey,
+  LeaseTerms,
+  LeftSuspicion,
+  QueuedMessage,
+  RetryStore,
+} from '../../core/consume/retry-store.ts'
 import type { Database } from '../../core/database/database.ts'
 import { fingerprintOf } from '../../core/failures/reason.ts'
 import { newToken } from '../../foundation/ids.ts'
@@ -75,14 +83,14 @@ export class PostgresRetryStore<Tx> implements RetryStore<Tx> {
       cause === null ? null : fingerprintOf(cause),
       JSON.stringify(entry),
     ])
-    const returning = queryable.query(giveBackSql, [...nameOf(key), key.token, fate.delayMs, false])
+    const returning = queryable.query(giveBackSql, [...nameOf(key), key.token, fate.delayMs, 'none'])
     await Promise.allSettled([locking, failing, returning])
     const [locked, failed] = [await locking, await failing, await returning]
     return locked.rowCount === 1 && failed.rowCount === 1
   }
 
-  async giveBack(key: LeasedKey, delayMs: number, note: 'keep' | 'clear' = 'clear'): Promise<void> {
-    await this.#database.outside.query(giveBackSql, [...nameOf(key), key.token, delayMs, note === 'keep'])
+  async giveBack(key: LeasedKey, delayMs: number, suspicion: LeftSuspicion = 'none'): Promise<void> {
+    await this.#database.outside.query(giveBackSql, [...nameOf(key), key.token, delayMs, suspicion])
   }
 
   async runAlone(key: LeasedKey): Promise<boolean> {
@@ -141,11 +149,11 @@ function toQueued(row: Readonly<Record<string, unknown>>): QueuedMessage {
 
 // No key update: "for update" would pass over every key that is being appended to. Keys with an empty queue are taken
 // too: somebody died between the last message and the key's end. What this process cannot run is left to others.
-// What was noted of a process that died alone stays until it is charged, or the key is given back.
+// What is suspected stays until it is settled: whoever takes the key may have to stop before it could run.
 const leaseSql = `
   with due as materialized (
     select k.consumer_group, k.topic, k.key_hash,
-           head.reason_code is not distinct from 'PROCESS_ENDED' or k.lease_alone
+           head.reason_code is not distinct from 'PROCESS_ENDED' or k.suspect or k.lease_alone
              or k.lease_token is not null and k.lease_by is distinct from $7::uuid as left_behind,
            k.lease_alone as died_alone
       from trunkline.parked_key k
@@ -171,7 +179,8 @@ const leaseSql = `
        for no key update of k skip locked
   )
   update trunkline.parked_key k
-     set lease_token = $5, lease_by = $7, lease_until = trunkline.now() + $6::float8 * interval '1 millisecond'
+     set lease_token = $5, lease_by = $7, lease_until = trunkline.now() + $6::float8 * interval '1 millisecond',
+         suspect = due.left_behind
     from due
    where k.consumer_group = due.consumer_group and k.topic = due.topic and k.key_hash = due.key_hash
   returning k.topic, k.key_hash, k.key, due.left_behind, due.died_alone`
@@ -204,7 +213,7 @@ const lockSql = `
 // The same lock. What was noted of the message goes with its commit: a process that dies between that and giving the key
 // back did not die of the message behind it.
 const lockSuspectSql = `
-  update trunkline.parked_key set lease_alone = false
+  update trunkline.parked_key set lease_alone = false, suspect = false
    where consumer_group = $1 and topic = $2 and key_hash = $3 and lease_token = $4`
 
 const lockForUpdateSql = `
@@ -246,7 +255,8 @@ const failSql = `
 // A dead message at the head holds the key: nothing is due until a person acts.
 const giveBackSql = `
   update trunkline.parked_key k
-     set lease_token = null, lease_by = null, lease_until = '-infinity', lease_alone = lease_alone and $6::boolean,
+     set lease_token = null, lease_by = null, lease_until = '-infinity',
+         suspect = suspect and $6 <> 'none', lease_alone = lease_alone and $6 = 'died alone',
          due = case when (select state from trunkline.parked_message m
                            where m.consumer_group = $1 and m.key_topic = $2 and m.key_hash = $3
                            order by seq limit 1) = 'dead'

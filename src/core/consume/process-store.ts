@@ -14,7 +14,8 @@ export interface ProcessRow {
 /** Which processes are alive: each says so again and again. One that has no row, or an old one, is dead. */
 export interface ProcessStore {
   /**
-   * Says that the process is alive for so long, and asks what people want of it; one statement.
+   * Says that the process is alive for so long, and what it has handlers for, and asks what people want of it; one
+   * statement.
    *
    * @returns which of its groups are to be paused
    * @throws TransientError the database is unreachable

@@ -8,7 +8,7 @@ import { fateAfter } from './policies/fate.ts'
 import { recordFailure } from './record-failure.ts'
 import { reactionTo } from './retry.ts'
 import type { RetryKeySettings, RetryParts } from './retry-parts.ts'
-import type { LeasedKey, QueuedMessage } from './retry-store.ts'
+import type { LeasedKey, LeftSuspicion, QueuedMessage } from './retry-store.ts'
 import { type Routed, routeRecord } from './route.ts'
 
 /** Reruns after a conflict, before it counts as a failure. */
@@ -54,6 +54,12 @@ export async function emptyKey<Tx extends object>(
   await retries.giveBack(key, 0)
 }
 
+/** What is still suspected of a key whose first message this process did not run. */
+export function suspicionOf({ leftBehind, diedAlone }: LeasedKey): LeftSuspicion {
+  if (diedAlone) return 'died alone'
+  return leftBehind ? 'left behind' : 'none'
+}
+
 /** Each message begins something; a queue may be long. */
 function mayBegin<Tx extends object>({ pause }: RetryParts<Tx>, { group }: LeasedKey, signal: AbortSignal): boolean {
   return !signal.aborted && !pause.isPaused(group)
@@ -90,7 +96,7 @@ async function runSuspect<Tx extends object>(
   signal: AbortSignal,
 ): Promise<void> {
   const { retries } = parts
-  if (!mayBegin(parts, key, signal)) return await retries.giveBack(key, 0, key.diedAlone ? 'keep' : 'clear')
+  if (!mayBegin(parts, key, signal)) return await retries.giveBack(key, 0, suspicionOf(key))
   if (!(await retries.runAlone(key))) return
   const [head] = await retries.peek(key, HEAD)
   if (head === undefined || (await runHead(parts, settings, key, head, signal))) await retries.giveBack(key, 0)
@@ -163,7 +169,8 @@ async function runHead<Tx extends object>(
       // Before the handler ran it was our own statements that met somebody's lock.
       const isNobodys = reaction === 'unavailable' || reaction === 'fenced' || (tooOften && !handlerRan)
       if (stopped || isNobodys || routed?.kind !== 'message') {
-        await parts.retries.giveBack(key, stopped ? 0 : UNABLE_DELAY_MS)
+        // It has not run to its end; but this process lives, so nobody died of it alone.
+        await parts.retries.giveBack(key, stopped ? 0 : UNABLE_DELAY_MS, key.leftBehind ? 'left behind' : 'none')
         if (!stopped) parts.diagnostics.emit('retry.interrupted', { group: key.group, reason: errorName(error) })
         return false
       }
@@ -232,7 +239,7 @@ async function setAside<Tx extends object>(
 ): Promise<false> {
   if (routed.kind !== 'unreadable') {
     const delayMs = routed.kind === 'unhandled' ? UNABLE_DELAY_MS : SCHEMA_DELAY_MS
-    await parts.retries.giveBack(key, delayMs, key.diedAlone ? 'keep' : 'clear')
+    await parts.retries.giveBack(key, delayMs, suspicionOf(key))
     return false
   }
   const reason = reasonFor(routed.code, routed.reason, routed.type)

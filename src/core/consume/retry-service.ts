@@ -2,7 +2,7 @@ import { backoffMs } from '../../foundation/backoff.ts'
 import { errorName } from '../../foundation/errors.ts'
 import { Loop, type Service } from '../../foundation/service.ts'
 import { WakeUp } from '../outbox/wake-up.ts'
-import { emptyKey } from './retry-key.ts'
+import { emptyKey, suspicionOf } from './retry-key.ts'
 import type { RetryKeySettings, RetryParts } from './retry-parts.ts'
 import type { Capabilities, LeasedKey, LeaseTerms } from './retry-store.ts'
 
@@ -101,8 +101,8 @@ export class RetryService<Tx extends object> implements Service {
 
   async #giveBack(): Promise<void> {
     for (let [left] = this.#unreturned; left !== undefined; [left] = this.#unreturned) {
-      // A process died of it and it is not charged yet: that is not forgotten because this one could not do it.
-      await this.#parts.retries.giveBack(left.key, left.pauseMs, left.key.diedAlone ? 'keep' : 'clear')
+      // What a process died of is not forgotten because this one could not charge it.
+      await this.#parts.retries.giveBack(left.key, left.pauseMs, suspicionOf(left.key))
       this.#unreturned.shift()
     }
   }

@@ -33,6 +33,9 @@ export interface LeasedKey extends KeyReference {
   readonly diedAlone: boolean
 }
 
+/** Of the first message of a key that is given back: it may have ended a process, or one that ran nothing else; only a run, or a charge, settles it. */
+export type LeftSuspicion = 'none' | 'left behind' | 'died alone'
+
 /** A message of a parked key, as it is to be tried again. */
 export interface QueuedMessage {
   readonly seq: bigint
@@ -93,9 +96,9 @@ export interface RetryStore<Tx> {
   /**
    * Gives the key back, due after `delayMs`, no attempt spent. A held key waits for a person, however soon it is due.
    *
-   * @param note what becomes of what was noted of a process that died: only a charge, or a run, settles it
+   * @param suspicion what the next one shall think of the first message, unless nobody ever suspected it. Default 'none'
    */
-  giveBack(key: LeasedKey, delayMs: number, note?: 'keep' | 'clear'): Promise<void>
+  giveBack(key: LeasedKey, delayMs: number, suspicion?: LeftSuspicion): Promise<void>
 
   /** Notes that nothing else runs beside this key from now on, until its message was taken or the key is given back. @returns whether the lease is still ours */
   runAlone(key: LeasedKey): Promise<boolean>

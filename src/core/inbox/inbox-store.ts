@@ -22,6 +22,9 @@ export interface InboxUpkeep {
    * messages' own time, where that is past too, and row by row what has no such time, one far from now, or was handled
    * long after it.
    *
+   * A day is emptied where it stands and then taken away, for which the inbox must be free of claims for a moment: while
+   * handlers run without a break it waits, empty.
+   *
    * @returns what was done; `undefined` when another process is at it
    * @throws TransientError the database is unreachable, or somebody is in the way; what was done before stays
    */
@@ -31,6 +34,8 @@ export interface InboxUpkeep {
 export interface InboxTended {
   readonly opened: number
   readonly dropped: number
+  /** Days that are empty but for a few rows, and could not be dropped: their turn comes again within the hour. */
+  readonly waiting: number
   /** Rows of dropped days that were handled so late that they are remembered one by one. */
   readonly moved: number
   /** Rows that were forgotten one by one. */

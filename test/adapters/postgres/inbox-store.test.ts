@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { PostgresInboxStore, PostgresInboxUpkeep } from '../../../src/adapters/postgres/inbox-store.ts'
 import type { InboxClaim } from '../../../src/core/inbox/inbox-store.ts'
 import { createTestDatabase } from '../../kit/database.ts'
+import { until } from '../../kit/wait.ts'
 import { openDatabase } from './open-database.ts'
 
 const KEEP_MS = 14 * 86_400_000
@@ -140,20 +141,45 @@ test.for([
   expect(after15Days).toBe(true)
 })
 
-test('a day that cannot be dropped now, because a handler runs long, does not keep what is forgotten row by row', async () => {
+test('a day is emptied while handlers run without a break, and dropped when the inbox is free for a moment', async () => {
   const { at, now } = await inboxes()
   await now.upkeep.tend(KEEP_MS)
-  const timeless = { id: randomUUID(), slot: 0 }
-  await now.isNew(timeless)
-  const later = await at('16 days')
+  const [old, late, timeless] = [claimAt(Date.now()), claimAt(Date.now()), { id: randomUUID(), slot: 0 }]
+  for (const claim of [old, timeless]) await now.isNew(claim)
+  await (await at('13 days')).isNew(late)
+  const day = await now.partitionOf(late)
+  const [later, afterwards] = [await at('16 days'), await at('16 days')]
 
-  await now.database.transaction(async (tx) => {
+  const meanwhile = await now.database.transaction(async (tx) => {
+    await now.inbox.claim(tx, 'g', [claimAt(Date.now() + 2 * 86_400_000)])
+    const tended = await later.upkeep.tend(KEEP_MS)
+    const again = await later.upkeep.tend(KEEP_MS)
+    const { rows } = await now.database.outside.query(`select id from trunkline.${String(day)}`)
+    return { tended, again, kept: rows.map(({ id }) => id) }
+  })
+  const dropped = await afterwards.upkeep.tend(KEEP_MS)
+
+  expect(meanwhile).toMatchObject({ tended: { dropped: 0, waiting: 2, pruned: 1 }, again: { waiting: 0 }, kept: [late.id] })
+  expect(dropped).toMatchObject({ dropped: 2, waiting: 0, moved: 1 })
+  expect(await later.isNew(late)).toBe(false)
+  expect(await later.isNew(old)).toBe(true)
+})
+
+test('the more days wait to be dropped, the longer handlers may take until the inbox is free', async () => {
+  const { at, now } = await inboxes()
+  await now.upkeep.tend(KEEP_MS)
+  await now.database.outside.query(oldDaysSql)
+  const later = await at('0 hours')
+  const waitsFor = async (ms: number): Promise<boolean> => (await now.database.outside.query(waitingSql, [ms])).rows.length > 0
+
+  const tending = await now.database.transaction(async (tx) => {
     await now.inbox.claim(tx, 'g', [claimAt(Date.now())])
-    await expect(later.upkeep.tend(KEEP_MS)).rejects.toMatchObject({ code: 'DATABASE_CONFLICT' })
+    const running = later.upkeep.tend(KEEP_MS)
+    await until('it to wait for longer than for one day', () => waitsFor(600))
+    return { running }
   })
 
-  expect(await later.isNew(timeless)).toBe(true)
-  expect(await later.upkeep.tend(KEEP_MS)).toMatchObject({ dropped: 2 })
+  expect(await tending.running).toMatchObject({ dropped: 10, waiting: 0 })
 })
 
 test('only one process at a time tends the inbox', async () => {
@@ -167,3 +193,11 @@ test('only one process at a time tends the inbox', async () => {
 
   expect(tended).toBeUndefined()
 })
+
+const oldDaysSql = `
+  select trunkline.open_inbox('inbox_202001' || lpad(day::text, 2, '0'), 438288 + 24 * day, 438288 + 24 * (day + 1))
+    from generate_series(1, 10) as day`
+
+const waitingSql = `
+  select from pg_locks
+   where relation = 'trunkline.inbox'::regclass and not granted and waitstart < clock_timestamp() - $1 * interval '1 millisecond'`

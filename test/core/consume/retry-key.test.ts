@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import type { SubscriptionOptions } from '../../../src/core/consume/registry.ts'
 import { TransientError } from '../../../src/foundation/errors.ts'
@@ -148,4 +149,35 @@ test('a last transaction that is told to stop begins no further message, and lea
   expect(witness.count('delivery.started')).toBe(20)
   expect(await bench.effects()).toHaveLength(10)
   expect(await bench.parked()).toHaveLength(50)
+})
+
+test('what may have ended a process still runs alone after a process that had to stop in the middle of it', async () => {
+  const bench = await ConsumeBench.open()
+  await bench.park('a')
+  await bench.query('update trunkline.parked_key set lease_token = gen_random_uuid()')
+  const alone: unknown[] = []
+  const isAlone = async (): Promise<void> => {
+    alone.push((await bench.query('select lease_alone from trunkline.parked_key'))[0]?.['lease_alone'])
+  }
+  const first = bench.assembly()
+  let stopped: Promise<void> | undefined
+  first.subscribe(Counted, async (_, { signal }) => {
+    await isAlone()
+    const told = once(signal, 'abort')
+    stopped = first.stop()
+    await told
+    throw new Error('Stopped.')
+  })
+  await first.start({ run: ['consume'] })
+  await until('the stop', () => stopped !== undefined)
+  await stopped
+  const second = bench.assembly()
+  const witness = new Witness(second.diagnostics)
+  second.subscribe(Counted, isAlone)
+
+  await second.start({ run: ['consume'] })
+  await witness.saw('retry.unparked')
+
+  expect(alone).toEqual([true, true])
+  expect(witness.count('delivery.failed')).toBe(0)
 })
