@@ -24,7 +24,7 @@ import type { InboxStore } from '../../src/core/inbox/inbox-store.ts'
 import type { Logger } from '../../src/core/logger.ts'
 import type { OutboxStoreFactory } from '../../src/core/outbox/outbox-store.ts'
 import { Relay } from '../../src/core/outbox/relay.ts'
-import { systemClock } from '../../src/foundation/clock.ts'
+import { type Clock, systemClock } from '../../src/foundation/clock.ts'
 import { Diagnostics } from '../../src/foundation/diagnostics.ts'
 import { newToken } from '../../src/foundation/ids.ts'
 import { parseOptions } from '../../src/foundation/options.ts'
@@ -35,6 +35,7 @@ import { buildRegistry } from '../../src/wiring/registry.ts'
 
 /** What a test may put in the place of a real part, or around it. */
 export interface Replacements {
+  readonly clock?: Clock
   readonly outboxes?: (real: OutboxStoreFactory) => OutboxStoreFactory
   readonly producer?: (real: LogProducer) => LogProducer
   readonly consumers?: (real: LogConsumerFactory) => LogConsumerFactory
@@ -63,7 +64,7 @@ export class Assembly {
   constructor(options: BackboneOptions, replacements: Replacements = {}) {
     this.options = parseOptions(backboneOptions, options, 'Assembly')
     this.#replacements = replacements
-    const own = { clock: systemClock, diagnostics: this.diagnostics, logger: silent }
+    const own = { clock: replacements.clock ?? systemClock, diagnostics: this.diagnostics, logger: silent }
     this.#shared = { ...own, ...buildRegistry(this.options, own) }
     this.database = buildDatabase(this.options, this.#shared, () => this.#relay?.wake())
     const log = buildLog(this.options, this.#shared)

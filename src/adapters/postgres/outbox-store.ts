@@ -23,6 +23,8 @@ import { storableText } from './storable-text.ts'
 
 const CLOSE_DEADLINE_MS = 2_000
 const ECHO_WITHIN_MS = 2_000
+/** Nothing is read meanwhile. */
+const SILENT_ECHO_WITHIN_MS = 250
 const ACQUIRE_ANSWER_MS = 5_000
 const HOLDS_A_READ = 10_000
 const REQUESTS_A_READ = 1_000
@@ -158,8 +160,15 @@ class PostgresOutboxStore implements OutboxStore {
 
   async hears(): Promise<boolean> {
     await this.#listening
+    if (await this.#reader.isDirect()) return await this.#hearsItself(ECHO_WITHIN_MS)
+    // What was said in a session that a pooler lends out may come to whoever asks there next: to us, while we ask all the
+    // time, and to nobody when we rest. Only what comes to a silent connection is heard.
+    return await this.#reader.whileSilent(() => this.#hearsItself(SILENT_ECHO_WITHIN_MS))
+  }
+
+  async #hearsItself(withinMs: number): Promise<boolean> {
     await this.#writer.ask('select pg_notify($1, $2)', [OUTBOX_CHANNEL, `${ECHO}${this.#token}`])
-    return await endsWithin(this.#echo.promise, ECHO_WITHIN_MS)
+    return await endsWithin(this.#echo.promise, withinMs)
   }
 
   async close(): Promise<void> {

@@ -2,7 +2,7 @@ import { Client, type ClientConfig, type CustomTypesConfig, type QueryArrayConfi
 import { TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { BinaryRow } from './binary-row.ts'
-import { requestCancel } from './cancel-request.ts'
+import { type CancelFate, requestCancel } from './cancel-request.ts'
 import { codeOf, mapDatabaseError, mapMissingTable, mapPrivilegeError } from './errors.ts'
 import { PreparedStatements } from './prepared-statements.ts'
 import { RowTap } from './row-tap.ts'
@@ -63,9 +63,7 @@ export class SingleSession {
 
   /** @throws TransientError nobody answered; the statement may have been run */
   ask(text: string, values: readonly unknown[] = [], answerTimeoutMs = ANSWER_TIMEOUT_MS): Promise<RawRow[]> {
-    const answer = this.#turn.then(() => this.#ask(text, values, answerTimeoutMs))
-    this.#turn = answer.catch(() => undefined)
-    return answer
+    return this.whileSilent(() => this.#ask(text, values, answerTimeoutMs))
   }
 
   /**
@@ -76,9 +74,20 @@ export class SingleSession {
    * told to; or it had a limit of its own
    */
   askWithin<Row>(text: string, values: readonly unknown[], withinMs: number, read: (row: BinaryRow) => Row): Promise<Row[]> {
-    const answer = this.#turn.then(() => this.#askWithin(text, values, withinMs, read))
-    this.#turn = answer.catch(() => undefined)
-    return answer
+    return this.whileSilent(() => this.#askWithin(text, values, withinMs, read))
+  }
+
+  /** Does `work` when what was asked before is answered; what is asked meanwhile waits until it is done. */
+  whileSilent<Result>(work: () => Promise<Result>): Promise<Result> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  /** @returns whether the process of the server that answers is the one that the connection was told at its start: poolers tell a number of their own */
+  async isDirect(): Promise<boolean> {
+    const [row] = await this.ask('select pg_backend_pid()')
+    return Number(row?.[0]) === Reflect.get(this.#client, 'processID')
   }
 
   /** Hears what is said on a channel of the database, where the server lets it. */
@@ -86,20 +95,19 @@ export class SingleSession {
     this.#client.on('notification', (message) => {
       if (message.channel === channel) onSaid(message.payload ?? '')
     })
-    const answer = this.#turn.then(() => this.#client.query(`listen ${this.#client.escapeIdentifier(channel)}`))
-    this.#turn = answer.catch(() => undefined)
-    await answer
+    const listen = `listen ${this.#client.escapeIdentifier(channel)}`
+    await this.whileSilent(() => this.#answered(() => this.#client.query(listen)))
   }
 
   /** A server that cannot be reached does not say goodbye either. */
   async close(deadlineMs: number): Promise<void> {
     const ended = this.#client.end().catch(() => undefined)
-    if (!(await endsWithin(ended, deadlineMs))) this.#client.connection.stream.destroy()
+    if (!(await endsWithin(ended, deadlineMs))) this.#abandon()
   }
 
   async #askWithin<Row>(text: string, values: readonly unknown[], withinMs: number, read: (row: BinaryRow) => Row): Promise<Row[]> {
     let heard = this.#bytesRead()
-    let cancelled: Promise<void> | undefined
+    let cancelled: Promise<CancelFate> | undefined
     // What comes over a slow network is on its way: it would not come sooner if it were asked for again.
     const watch = setInterval(() => {
       if (this.#bytesRead() === heard) cancelled ??= requestCancel(this.#client)
@@ -114,7 +122,8 @@ export class SingleSession {
       throw new TransientError('STATEMENT_TOO_SLOW', message, { withinMs }, error)
     } finally {
       clearInterval(watch)
-      await cancelled
+      // It would come late, and break off another statement.
+      if ((await cancelled) === 'unknown') this.#abandon()
     }
   }
 
@@ -126,7 +135,7 @@ export class SingleSession {
   #ask(text: string, values: readonly unknown[], answerTimeoutMs: number): Promise<RawRow[]> {
     return this.#mapped(text, async () => {
       const query = { ...this.#statement(text, values), query_timeout: answerTimeoutMs }
-      return (await this.#client.query<(string | null)[]>(query)).rows
+      return (await this.#answered(() => this.#client.query<(string | null)[]>(query))).rows
     })
   }
 
@@ -154,16 +163,26 @@ export class SingleSession {
     // The driver knows a limit for one statement, and the binary format; its types do not.
     const query = { ...this.#statement(text, values), binary: true, query_timeout: ANSWER_TIMEOUT_MS }
     try {
-      await this.#client.query(query)
-    } catch (error) {
-      // Where the server has not said that it is over, rows may still come, and must not be taken for the next answer's.
-      if (codeOf(error) === undefined) this.#client.connection.stream.destroy()
-      throw error
+      await this.#answered(() => this.#client.query(query))
     } finally {
       this.#tap.rowsTo(undefined)
     }
     if (unreadable.length > 0) throw unreadable[0]
     return rows
+  }
+
+  /** Where the server has not said that a statement is over, rows may still come, and must not be taken for the next answer's. */
+  async #answered<Answer>(query: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await query()
+    } catch (error) {
+      if (codeOf(error) === undefined) this.#abandon()
+      throw error
+    }
+  }
+
+  #abandon(): void {
+    this.#client.connection.stream.destroy()
   }
 
   #statement(text: string, values: readonly unknown[]): QueryArrayConfig {

@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TLSSocket } from 'node:tls'
@@ -11,14 +11,14 @@ import { requestCancel } from '../../../src/adapters/postgres/cancel-request.ts'
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0
 
 /** What a server hears that closes after the first packet of sixteen bytes, as PostgreSQL does. */
-async function listening(secured?: { key: string; cert: string }) {
+async function listening(secured?: { key: string; cert: string }, manner: 'closes' | 'says nothing' = 'closes') {
   const heard: Buffer[] = []
   const certified: unknown[] = []
   const hear = (socket: Socket): void => {
     socket.on('error', () => undefined)
     socket.on('data', (bytes) => {
       heard.push(bytes)
-      if (bytes.length === 16) socket.end()
+      if (bytes.length === 16 && manner === 'closes') socket.end()
     })
   }
   const server = createServer((socket) => {
@@ -38,7 +38,10 @@ async function listening(secured?: { key: string; cert: string }) {
 
 /** A connection that was told its process and key; it need not be one. */
 function clientAt(port: number, ssl: object | false): Client {
-  const client = new Client({ host: '127.0.0.1', port, ...(ssl === false ? {} : { ssl }) })
+  return identified(new Client({ host: '127.0.0.1', port, ...(ssl === false ? {} : { ssl }) }))
+}
+
+function identified(client: Client): Client {
   Reflect.set(client, 'processID', 4711)
   Reflect.set(client, 'secretKey', -2)
   return client
@@ -49,9 +52,10 @@ const request = Buffer.from('0000001004d2162e00001267fffffffe', 'hex')
 test('is the sixteen bytes that the protocol wants, and is over when the server closes', async () => {
   const { heard, port } = await listening()
 
-  await requestCancel(clientAt(port, false))
+  const fate = await requestCancel(clientAt(port, false))
 
   expect(Buffer.concat(heard)).toEqual(request)
+  expect(fate).toBe('seen')
 })
 
 test.skipIf(!hasOpenssl)("goes encrypted where the connection is, with the connection's certificate", async () => {
@@ -63,16 +67,36 @@ test.skipIf(!hasOpenssl)("goes encrypted where the connection is, with the conne
   const identity = { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
   const { heard, certified, port } = await listening(identity)
 
-  await requestCancel(clientAt(port, { rejectUnauthorized: false, ...identity }))
+  const fate = await requestCancel(clientAt(port, { rejectUnauthorized: false, ...identity }))
 
+  expect(fate).toBe('seen')
   expect(heard).toEqual([Buffer.from('0000000804d2162f', 'hex'), request])
   expect(certified).toEqual(['localhost'])
 })
 
-test('of a server that is not there, and of a connection that has no key, ends at once', async () => {
+test('of a server that is not there, and of a connection that has no key, ends at once: nothing was sent', async () => {
   const { port } = await listening()
   const nobody = new Client({ host: '127.0.0.1', port })
 
-  await expect(requestCancel(nobody)).resolves.toBeUndefined()
-  await expect(requestCancel(clientAt(1, false))).resolves.toBeUndefined()
+  await expect(requestCancel(nobody)).resolves.toBe('unsent')
+  await expect(requestCancel(clientAt(1, false))).resolves.toBe('unsent')
+})
+
+test('that the server does not answer in time may still come: nobody knows', async () => {
+  const { port } = await listening(undefined, 'says nothing')
+
+  await expect(requestCancel(clientAt(port, false), 50)).resolves.toBe('unknown')
+})
+
+test('goes to the address that the connection has, not to another one of the same name', async () => {
+  const { heard, port } = await listening()
+  const socket = connect(port, '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  await new Promise<void>((resolve) => socket.once('connect', () => resolve()))
+  const client = identified(new Client({ host: 'database.invalid', port: 1, stream: () => socket }))
+
+  const fate = await requestCancel(client)
+
+  expect(fate).toBe('seen')
+  expect(Buffer.concat(heard)).toEqual(request)
 })

@@ -1,9 +1,11 @@
 import { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { OUTBOX_CHANNEL, PostgresOutboxBell } from '../../../src/adapters/postgres/outbox-bell.ts'
+import { PostgresOutboxStoreFactory } from '../../../src/adapters/postgres/outbox-store.ts'
 import { createBackbone } from '../../../src/index.ts'
 import { countedOn } from '../../kit/contracts.ts'
 import { createTestDatabase } from '../../kit/database.ts'
+import { FaultProxy, type Wire } from '../../kit/fault-proxy.ts'
 import { PostgresProxy } from '../../kit/postgres-proxy.ts'
 import { until } from '../../kit/wait.ts'
 
@@ -66,4 +68,54 @@ test('a process without a relay calls after the commit, and never for what was r
   await until('the call', () => heard.length > 0)
 
   expect(heard).toEqual([''])
+})
+
+/** What a pooler does with one connection: it tells a process number of its own; what was said comes at once, or with the next answer. */
+class PoolerWire implements Wire {
+  readonly #manner: 'at once' | 'with the next answer'
+  #said: Buffer[] = []
+
+  constructor(manner: 'at once' | 'with the next answer') {
+    this.#manner = manner
+  }
+
+  toServer(bytes: Buffer): Buffer {
+    return bytes
+  }
+
+  toClient(bytes: Buffer): Buffer {
+    const passed: Buffer[] = []
+    // The server sends whole messages, as little as is said here.
+    for (let at = 0; at < bytes.length; ) {
+      const message = Buffer.from(bytes.subarray(at, at + 1 + bytes.readUInt32BE(at + 1)))
+      at += message.length
+      if (message[0] === 'K'.charCodeAt(0)) message.writeInt32BE(1, 5)
+      if (message[0] === 'A'.charCodeAt(0) && this.#manner === 'with the next answer') this.#said.push(message)
+      else passed.push(...(passed.length === 0 ? this.#said.splice(0) : []), message)
+    }
+    return Buffer.concat(passed)
+  }
+}
+
+test.each([
+  ['with the next answer', false],
+  ['at once', true],
+] as const)('through a pooler that hands on what was said %s, calls are heard: %s', async (manner, heard) => {
+  const { url } = await createTestDatabase()
+  const through = new URL(url)
+  await using proxy = await new FaultProxy({ host: through.hostname, port: Number(through.port) }, () => new PoolerWire(manner)).start()
+  through.host = `127.0.0.1:${proxy.port}`
+  const outboxes = new PostgresOutboxStoreFactory({ connectionString: through.href })
+  const store = await outboxes.open({ onLost: () => undefined, onCalled: () => undefined, onVacant: () => undefined })
+  onTestFinished(() => store.close())
+
+  const hearing = store.hears()
+  let asks = true
+  const asking = hearing.finally(() => {
+    asks = false
+  })
+  // As a relay does that is in office, or stands by.
+  while (asks) await store.acquire('one', 10_000)
+
+  expect(await asking).toBe(heard)
 })
