@@ -75,6 +75,11 @@ export class Holding {
     this.#refuse(topic, reason.message, reason.code)
   }
 
+  /** How long until it should look for what people ask for. */
+  get looksWithinMs(): number {
+    return this.#parts.held.size === 0 ? Number.POSITIVE_INFINITY : LOOK_EVERY_MS
+  }
+
   /** Between two passes: does what people asked for. */
   async answerRequests(): Promise<void> {
     const { held, inFlight, store, clock } = this.#parts

@@ -5,7 +5,7 @@ import { HeldKeys } from './held-keys.ts'
 import { Holding } from './holding.ts'
 import { InFlight } from './in-flight.ts'
 import { Lanes } from './lanes.ts'
-import { LookPace } from './look-pace.ts'
+import type { LookPace } from './look-pace.ts'
 import type { OutboxStore, Pass, PassResult, Section, Term } from './outbox-store.ts'
 import type { RelayParts, RelaySettings } from './relay-options.ts'
 import { RelayReport } from './relay-report.ts'
@@ -25,8 +25,7 @@ const READ_SHARE = 0.2
 
 export interface RelayTermParts extends RelayParts {
   readonly store: OutboxStore
-  /** Whether calls of other processes are heard; it never rejects. */
-  readonly hearing: Promise<boolean>
+  readonly pace: LookPace
   readonly wakeUp: WakeUp
 }
 
@@ -52,16 +51,14 @@ export class RelayTerm {
   readonly #stride: Stride
   readonly #catchUpStride: Stride
   readonly #readWithinMs: number
-  /** Whether somebody called for the next look; the first needs no call. */
-  #called = true
-  readonly #pace: LookPace
+  /** Whether something woke us for this look; the first needs nobody. */
+  #woken = true
   #failure: unknown
 
   constructor(parts: RelayTermParts, term: Term, options: RelaySettings) {
     this.#parts = parts
     this.#term = term
     this.#options = options
-    this.#pace = new LookPace(options.idleDelay, parts.hearing)
     this.#readWithinMs = options.lease * READ_SHARE
     this.#stride = new Stride(this.#readWithinMs)
     this.#catchUpStride = new Stride(this.#readWithinMs)
@@ -139,13 +136,16 @@ export class RelayTerm {
 
   async #work(signal: AbortSignal): Promise<void> {
     await this.#holding.load()
-    const { wakeUp, clock } = this.#parts
+    const { wakeUp, pace, clock } = this.#parts
     while (!signal.aborted) {
       await this.#holding.answerRequests()
       const went = await this.#readOn(signal)
       const caughtUp = await this.#catchUp(signal)
-      if (!went && !caughtUp) this.#called = await wakeUp.wait(this.#pace.next(clock.monotonic()), signal)
-      if (went || caughtUp || this.#called) this.#pace.begin(clock.monotonic())
+      if (!went && !caughtUp) {
+        const pauseMs = Math.min(pace.next(clock.monotonic()), this.#holding.looksWithinMs)
+        this.#woken = await wakeUp.wait(pauseMs, signal)
+      }
+      if (went || caughtUp || this.#woken) pace.begin(clock.monotonic())
     }
   }
 
@@ -219,7 +219,7 @@ export class RelayTerm {
 
   #take({ rows }: PassResult): void {
     this.#lanes.take(rows)
-    if (rows.length > 0 && !this.#called) this.#pace.foundUncalled(this.#parts.clock.monotonic())
+    if (rows.length > 0 && !this.#woken) this.#parts.pace.foundUncalled(this.#parts.clock.monotonic())
     if (rows.length > 0) this.#parts.diagnostics.emit('relay.pass', { rows: rows.length, inFlight: this.#inFlight.size })
   }
 

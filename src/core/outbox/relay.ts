@@ -2,6 +2,7 @@ import { backoffMs } from '../../foundation/backoff.ts'
 import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import { newToken } from '../../foundation/ids.ts'
 import { endsWithin, Loop, type Service } from '../../foundation/service.ts'
+import { LookPace } from './look-pace.ts'
 import type { OutboxStore, OutboxStoreEvents, Term } from './outbox-store.ts'
 import type { RelayParts, RelaySettings } from './relay-options.ts'
 import { RelayTerm } from './relay-term.ts'
@@ -23,6 +24,8 @@ export class Relay implements Service {
   readonly #wakeUp = new WakeUp()
   readonly #vacant = new WakeUp()
   readonly #loop: Loop
+  /** Of the term in office. */
+  #pace: LookPace | undefined
   #toldPolling = false
   #state: 'stopped' | 'standing by' | 'in office' | 'without database' | 'misconfigured' = 'stopped'
 
@@ -47,6 +50,7 @@ export class Relay implements Service {
 
   /** Says that the outbox has new rows: look now instead of at the end of the pause. */
   wake(): void {
+    this.#pace?.called(this.#parts.clock.monotonic())
     this.#wakeUp.wake()
   }
 
@@ -135,7 +139,9 @@ export class Relay implements Service {
   async #hold(store: OutboxStore, term: Term, hearing: Promise<boolean>, signal: AbortSignal): Promise<void> {
     this.#state = 'in office'
     this.#parts.diagnostics.emit('relay.term_started', { epoch: term.epoch })
-    const office = new RelayTerm({ ...this.#parts, store, hearing, wakeUp: this.#wakeUp }, term, this.#options)
+    const pace = new LookPace(this.#options.idleDelay, hearing)
+    this.#pace = pace
+    const office = new RelayTerm({ ...this.#parts, store, pace, wakeUp: this.#wakeUp }, term, this.#options)
     const reason = await office.serve(signal)
     this.#parts.diagnostics.emit('relay.term_ended', { epoch: term.epoch, reason })
     if (office.failure !== undefined) throw office.failure

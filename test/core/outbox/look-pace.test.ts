@@ -22,14 +22,15 @@ test('after a call the next looks are not hurried', () => {
   expect(pauses(pace, 4)).toEqual([16, 32, 64, 100])
 })
 
-test('where rows come for which nobody called, looks come soon for a second', () => {
+test('where rows come for which nobody calls, looks come soon for a second after the last', () => {
   const pace = new LookPace(100, silence)
+  pace.foundUncalled(4_000)
   pace.foundUncalled(5_000)
 
   pace.begin(5_999)
-  const within = pauses(pace, 3)
+  const within = pauses(pace, 3, 5_999)
   pace.begin(6_000)
-  const after = pauses(pace, 3)
+  const after = pauses(pace, 3, 6_000)
 
   expect(within).toEqual([2, 4, 8])
   expect(after).toEqual([16, 32, 64])
@@ -54,7 +55,7 @@ test('a relay that is called rests when nothing has come for a while, until some
   expect(pauses(pace, 4)).toEqual([16, 32, 64, 100])
 })
 
-test('where rows came lately for which nobody had called, a relay does not rest', async () => {
+test('where rows came lately for which nobody called, a relay does not rest', async () => {
   const pace = new LookPace(100, calls)
   await calls
   pace.foundUncalled(0)
@@ -64,6 +65,30 @@ test('where rows came lately for which nobody had called, a relay does not rest'
 
   expect(Math.max(...lately)).toBe(100)
   expect(later).toEqual([400])
+})
+
+test('a row that a look finds just before the call for it was called for', async () => {
+  const pace = new LookPace(100, calls)
+  await calls
+  pace.foundUncalled(0)
+
+  pace.called(999)
+
+  expect(pauses(pace, 30, 5_000).at(-1)).toBe(400)
+})
+
+test('a call that comes too late is none, and one call does not speak for what comes after it', async () => {
+  const [late, other] = [new LookPace(100, calls), new LookPace(100, calls)]
+  await calls
+  late.foundUncalled(0)
+  other.foundUncalled(0)
+
+  late.called(1_000)
+  other.called(500)
+  other.foundUncalled(600)
+
+  expect(pauses(late, 30, 5_000).at(-1)).toBe(100)
+  expect(pauses(other, 30, 5_000).at(-1)).toBe(100)
 })
 
 test('a relay that calls do not reach never rests', () => {

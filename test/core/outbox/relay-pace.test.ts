@@ -1,8 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import type { OutboxStoreFactory } from '../../../src/core/outbox/outbox-store.ts'
 import { aroundOutbox } from '../../kit/broken/around-outbox.ts'
 import { countedOn } from '../../kit/contracts.ts'
 import { until, Witness } from '../../kit/wait.ts'
+import { faults } from './faulty-producer.ts'
 import { RelayBench, repeat } from './relay-bench.ts'
 
 /** So many rows for a topic, in one statement. */
@@ -131,6 +133,103 @@ describe('a server that lets nobody listen', () => {
 
     expect(await bench.messages('t')).toEqual([['a1', 'a2']])
     expect(witness.count('relay.polling_only')).toBe(1)
+  })
+})
+
+describe('a relay with nothing to do', () => {
+  /** Four times its longest pause of 10 ms; a timer may be a little early. */
+  const RESTING_MS = 39
+
+  /** When the relay looked, as far as it hears, or seems to. */
+  async function looking({ hears }: { readonly hears: boolean }) {
+    const bench = await RelayBench.open({ t: 1 })
+    const atMs: number[] = []
+    const outboxes = (real: OutboxStoreFactory): OutboxStoreFactory =>
+      aroundOutbox(real, (store) => ({
+        hears: async () => hears,
+        fetchPending: (term, pass) => {
+          atMs.push(performance.now())
+          return store.fetchPending(term, pass)
+        },
+      }))
+    const relay = bench.assembly({ idleDelay: '10ms' }, { outboxes })
+    await relay.start({ run: ['relay'] })
+    await bench.publish('t', 'a')
+    await bench.relayed()
+    const gaps = (count: number): number[] =>
+      atMs.slice(-count - 1).flatMap((at, index, all) => (index === 0 ? [] : [at - (all[index - 1] ?? 0)]))
+    return {
+      bench,
+      relay,
+      /** Six pauses in a row. */
+      rested: () => until('a rest', () => atMs.length > 6 && gaps(6).every((gap) => gap >= RESTING_MS)),
+      /** After many more looks it still is as often there. */
+      awake: async () => {
+        const before = atMs.length
+        await until('sixty looks', () => atMs.length >= before + 60)
+        return gaps(30).some((gap) => gap < RESTING_MS)
+      },
+    }
+  }
+
+  /** As somebody publishes whom nobody hears. */
+  async function insertUncalled(bench: RelayBench): Promise<void> {
+    await bench.query(bench.insertSql('t', 'uncalled', 1))
+    await bench.relayed()
+  }
+
+  test('rests where calls reach it', async () => {
+    const { rested } = await looking({ hears: true })
+
+    await expect(rested()).resolves.toBe(true)
+  })
+
+  test('does not rest where no calls reach it', async () => {
+    const { awake } = await looking({ hears: false })
+
+    expect(await awake()).toBe(true)
+  })
+
+  test('does not rest after a row came for which nobody called', async () => {
+    const { bench, awake } = await looking({ hears: true })
+
+    await insertUncalled(bench)
+
+    expect(await awake()).toBe(true)
+  })
+
+  test('rests after a row that it found just before it was called for it', async () => {
+    const { bench, relay, rested } = await looking({ hears: true })
+    relay.diagnostics.on(({ name }) => {
+      if (name === 'relay.pass') relay.relay.wake()
+    })
+
+    await insertUncalled(bench)
+
+    await expect(rested()).resolves.toBe(true)
+  })
+
+  test('looks for what operators ask for four times a second while a key is held, however long its pauses are', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    let looked = 0
+    const outboxes = (real: OutboxStoreFactory): OutboxStoreFactory =>
+      aroundOutbox(real, (store) => ({
+        requests: (term) => {
+          looked++
+          return store.requests(term)
+        },
+      }))
+    const refusing = faults((_, __, messages) => (messages.includes('a1') ? 'refused record' : undefined))
+    const relay = bench.assembly({ idleDelay: '1m' }, { ...refusing, outboxes })
+    const witness = new Witness(relay.diagnostics)
+    await bench.publish('t', 'a')
+    await relay.start({ run: ['relay'] })
+    await witness.saw('relay.held')
+
+    // With pauses that double, the eleventh look would come after half a minute.
+    await until('eleven looks', () => looked >= 11)
+
+    expect(witness.count('relay.term_started')).toBe(1)
   })
 })
 
