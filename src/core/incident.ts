@@ -33,6 +33,9 @@ export interface Incident {
 export interface IncidentLog {
   /** @throws TransientError the database is unreachable; nothing was recorded */
   record(incident: Incident): Promise<void>
+
+  /** As `record`, unless the newest record of its kind and subject has the same details: what lasts is told once, whoever finds it. */
+  recordNews(incident: Incident): Promise<void>
 }
 
 /** The same, inside a transaction: the record exists if and only if what it tells of was committed. */

@@ -1,4 +1,4 @@
-import type { Database, Queryable } from '../../core/database/database.ts'
+import type { Database } from '../../core/database/database.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import type { Incident, TransactionalIncidentLog } from '../../core/incident.ts'
 import { storableText } from './storable-text.ts'
@@ -19,12 +19,17 @@ export class PostgresIncidentLog<Tx extends object> implements TransactionalInci
   }
 
   async record(incident: Incident): Promise<void> {
-    await this.#insert(this.#parts.database.outside, incident)
+    await this.#parts.database.outside.query(insertSql, this.#valuesOf(incident))
     this.#emit(incident)
   }
 
+  async recordNews(incident: Incident): Promise<void> {
+    const { rows } = await this.#parts.database.outside.query(insertNewsSql, this.#valuesOf(incident))
+    if (rows.length > 0) this.#emit(incident)
+  }
+
   async recordIn(tx: Tx, incident: Incident): Promise<void> {
-    await this.#insert(this.#parts.database.queryable(tx), incident)
+    await this.#parts.database.queryable(tx).query(insertSql, this.#valuesOf(incident))
     const recorded = this.#unannounced.get(tx) ?? []
     recorded.push(incident)
     this.#unannounced.set(tx, recorded)
@@ -40,13 +45,19 @@ export class PostgresIncidentLog<Tx extends object> implements TransactionalInci
     this.#parts.diagnostics.emit('incident.recorded', { kind, subject, message })
   }
 
-  async #insert(queryable: Queryable, incident: Incident): Promise<void> {
-    const { kind, subject, message, details } = incident
+  #valuesOf({ kind, subject, message, details }: Incident): unknown[] {
     const facts = JSON.stringify(details, (_, value: unknown) => (typeof value === 'string' ? storableText(value) : value))
-    await queryable.query(insertSql, [kind, storableText(subject), this.#parts.service, storableText(message), facts])
+    return [kind, storableText(subject), this.#parts.service, storableText(message), facts]
   }
 }
 
 const insertSql = `
   insert into trunkline.incident (kind, subject, service, message, details)
   values ($1, $2, $3, $4, $5::jsonb)`
+
+const insertNewsSql = `
+  insert into trunkline.incident (kind, subject, service, message, details)
+  select $1, $2, $3, $4, $5::jsonb
+   where $5::jsonb is distinct from (
+         select details from trunkline.incident where kind = $1 and subject = $2 order by at desc, seq desc limit 1)
+  returning seq`

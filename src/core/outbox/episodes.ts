@@ -1,9 +1,9 @@
 import type { Incident, IncidentLog } from '../incident.ts'
 
-/** Episodes that are remembered. They are of topics and held keys, which have limits of their own. */
+/** Episodes that are remembered: of topics, and of messages that were refused; beyond it the oldest is forgotten. */
 const EPISODES_MAX = 10_000
 
-/** Records an incident once in an episode: the record tells of what goes on, not of each attempt. */
+/** Records an incident once in an episode, however many terms that lasts: the record tells of what goes on, not of each attempt. */
 export class Episodes {
   readonly #incidents: IncidentLog
   readonly #told = new Map<string, Promise<void>>()
@@ -16,15 +16,12 @@ export class Episodes {
 
   /** @throws TransientError it is not recorded yet; the next call tries again */
   async tell(incident: Incident): Promise<void> {
-    const episode = nameOf(incident)
-    const recording = this.#told.get(episode) ?? this.#incidents.record(incident)
-    if (this.#told.size < EPISODES_MAX) this.#told.set(episode, recording)
-    try {
-      await recording
-    } catch (error) {
-      this.#told.delete(episode)
-      throw error
-    }
+    await this.#once(incident, () => this.#incidents.record(incident))
+  }
+
+  /** As `tell`, of what outlives processes and changes its details where it changes: no successor tells the same again. */
+  async tellNews(incident: Incident): Promise<void> {
+    await this.#once(incident, () => this.#incidents.recordNews(incident))
   }
 
   /** Records it now, or when `tellRest` succeeds. */
@@ -46,6 +43,20 @@ export class Episodes {
   end(subject: string): void {
     const about = `${subject} `
     for (const episode of this.#told.keys()) if (episode.startsWith(about)) this.#told.delete(episode)
+  }
+
+  async #once(incident: Incident, record: () => Promise<void>): Promise<void> {
+    const episode = nameOf(incident)
+    const recording = this.#told.get(episode) ?? record()
+    const [oldest] = this.#told.keys()
+    if (this.#told.size >= EPISODES_MAX && oldest !== undefined) this.#told.delete(oldest)
+    this.#told.set(episode, recording)
+    try {
+      await recording
+    } catch (error) {
+      this.#told.delete(episode)
+      throw error
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
-import { Episodes } from './episodes.ts'
+import type { Episodes } from './episodes.ts'
 import { HeldKeys } from './held-keys.ts'
 import { Holding } from './holding.ts'
 import { InFlight } from './in-flight.ts'
@@ -25,6 +25,7 @@ const READ_SHARE = 0.2
 
 export interface RelayTermParts extends RelayParts {
   readonly store: OutboxStore
+  readonly episodes: Episodes
   readonly pace: LookPace
   readonly wakeUp: WakeUp
 }
@@ -62,13 +63,11 @@ export class RelayTerm {
     this.#readWithinMs = options.lease * READ_SHARE
     this.#stride = new Stride(this.#readWithinMs)
     this.#catchUpStride = new Stride(this.#readWithinMs)
-    const episodes = new Episodes(parts.incidents)
     const onOver = (): void => this.#end('another owner took the lease')
     const onFailed = (error: unknown): void => this.#fail(error)
     this.#routes = new TopicRoutes(
       {
         ...parts,
-        episodes,
         storedPartitions: (topic, actual) => this.#storedPartitions(topic, actual),
         onChange: () => parts.wakeUp.wake(),
         onRehashed: (topic) => this.#end(`the partition count of topic "${topic}" was changed`),
@@ -96,16 +95,15 @@ export class RelayTerm {
       onFailed,
     })
     this.#holding = new Holding(
-      { ...parts, episodes, held: this.#held, routes: this.#routes, lanes: this.#lanes, mark: this.#mark, inFlight: this.#inFlight },
+      { ...parts, held: this.#held, routes: this.#routes, lanes: this.#lanes, mark: this.#mark, inFlight: this.#inFlight },
       term,
       options,
       { onOver, onFailed },
     )
-    this.#upkeep = new Upkeep(
-      { ...parts, episodes, held: this.#held, lanes: this.#lanes, mark: this.#mark, inFlight: this.#inFlight },
-      term,
-      { onOver, onFailed },
-    )
+    this.#upkeep = new Upkeep({ ...parts, held: this.#held, lanes: this.#lanes, mark: this.#mark, inFlight: this.#inFlight }, term, {
+      onOver,
+      onFailed,
+    })
     this.#report = new RelayReport({ ...parts, held: this.#held, mark: this.#mark, tally: this.#tally }, term, options.report)
   }
 

@@ -2,6 +2,7 @@ import { backoffMs } from '../../foundation/backoff.ts'
 import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import { newToken } from '../../foundation/ids.ts'
 import { endsWithin, Loop, type Service } from '../../foundation/service.ts'
+import { Episodes } from './episodes.ts'
 import { LookPace } from './look-pace.ts'
 import type { OutboxStore, OutboxStoreEvents, Term } from './outbox-store.ts'
 import type { RelayParts, RelaySettings } from './relay-options.ts'
@@ -23,6 +24,7 @@ export class Relay implements Service {
   readonly #owner = newToken()
   readonly #wakeUp = new WakeUp()
   readonly #vacant = new WakeUp()
+  readonly #episodes: Episodes
   readonly #loop: Loop
   /** Of the term in office. */
   #pace: LookPace | undefined
@@ -32,6 +34,7 @@ export class Relay implements Service {
   constructor(parts: RelayParts, settings: RelaySettings) {
     this.#parts = parts
     this.#options = settings
+    this.#episodes = new Episodes(parts.incidents)
     this.#loop = new Loop('relay', (signal) => this.#run(signal))
   }
 
@@ -141,7 +144,7 @@ export class Relay implements Service {
     this.#parts.diagnostics.emit('relay.term_started', { epoch: term.epoch })
     const pace = new LookPace(this.#options.idleDelay, hearing)
     this.#pace = pace
-    const office = new RelayTerm({ ...this.#parts, store, pace, wakeUp: this.#wakeUp }, term, this.#options)
+    const office = new RelayTerm({ ...this.#parts, store, episodes: this.#episodes, pace, wakeUp: this.#wakeUp }, term, this.#options)
     const reason = await office.serve(signal)
     this.#parts.diagnostics.emit('relay.term_ended', { epoch: term.epoch, reason })
     if (office.failure !== undefined) throw office.failure

@@ -35,6 +35,8 @@ interface OwnRoute extends Route {
   /** The count of the first lookup. */
   hashedWith: number | undefined
   failures: number
+  /** Whether an incident may have been told of it, in a former term too, that has not ended. */
+  troubled: boolean
 }
 
 /**
@@ -58,7 +60,7 @@ export class TopicRoutes {
   of(topic: string): Route {
     const known = this.#routes.get(topic)
     if (known !== undefined) return known
-    const route: OwnRoute = { topic, partitions: undefined, hashedWith: undefined, deferral: new Deferral(), failures: 0 }
+    const route: OwnRoute = { topic, partitions: undefined, hashedWith: undefined, deferral: new Deferral(), failures: 0, troubled: true }
     this.#routes.set(topic, route)
     this.#lookUp(route)
     return route
@@ -79,8 +81,9 @@ export class TopicRoutes {
   /** Kafka took messages of the topic: the next refusal begins with a short pause. */
   accepted(topic: string): void {
     const route = this.#routes.get(topic)
-    if (route === undefined || route.failures === 0) return
+    if (route === undefined || !route.troubled) return
     route.failures = 0
+    route.troubled = false
     this.#parts.episodes.end(topic)
   }
 
@@ -124,6 +127,7 @@ export class TopicRoutes {
   #retryLater(route: OwnRoute, reason: string, maxMs: number): void {
     const { clock, diagnostics } = this.#parts
     route.failures++
+    route.troubled = true
     diagnostics.emit('relay.refused', { topic: route.topic, partition: -1, scope: 'topic', reason })
     const pauseMs = backoffMs(route.failures, { minMs: 250, maxMs })
     void clock.sleep(pauseMs, this.#stopped.signal).then(() => {
@@ -140,7 +144,7 @@ export class TopicRoutes {
     if (actual < stored) throw await this.#stuck('topic_partitions_shrank', topic, shrank(topic, stored, actual), { stored, actual })
     if (actual > stored) {
       const message = `Topic "${topic}" has ${actual} partitions, its keys are hashed with ${stored}. Messages go on to the first ${stored}, so that order holds. When every group has read everything, "trunkline topic apply --raise-partitions" uses them all.`
-      await episodes.tell({ kind: 'topic_partitions_grew', subject: topic, message, details: { stored, actual } })
+      await episodes.tellNews({ kind: 'topic_partitions_grew', subject: topic, message, details: { stored, actual } })
     }
     return stored
   }

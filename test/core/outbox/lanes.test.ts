@@ -29,7 +29,7 @@ function lanesOf(gate: Promise<void>) {
   const routes = new TopicRoutes(
     {
       admin: new MemoryAdmin(cluster),
-      episodes: new Episodes({ record: async () => undefined }),
+      episodes: new Episodes({ record: async () => undefined, recordNews: async () => undefined }),
       diagnostics,
       clock: systemClock,
       storedPartitions: async (_, actual) => actual,

@@ -49,6 +49,59 @@ describe('topics', () => {
     expect(await bench.query('select kind, subject from trunkline.incident')).toEqual([{ kind: 'topic_partitions_grew', subject: 't' }])
   })
 
+  test('that it grew is told once, by whichever owner, and again when it grows further', async () => {
+    const bench = await RelayBench.open({ t: 4 })
+    await bench.query("insert into trunkline.topic (name, partitions) values ('t', 2)")
+    const send = async () => {
+      const relay = bench.assembly()
+      await bench.publish('t', 'a')
+      await relay.start({ run: ['relay'] })
+      await bench.relayed()
+      await relay.stop()
+    }
+    const told = () =>
+      bench.query("select details->'actual' as actual from trunkline.incident where kind = 'topic_partitions_grew' order by seq")
+
+    await send()
+    await send()
+    const once = await told()
+    await bench.log.driver().admin.raisePartitions('t', 6)
+    await send()
+
+    expect(once).toEqual([{ actual: 4 }])
+    expect(await told()).toEqual([{ actual: 4 }, { actual: 6 }])
+  })
+
+  test('that is refused over two terms is one incident; when it was accepted in between, another', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    let refused = true
+    const relay = bench.assembly(
+      { retryMax: '100ms' },
+      faults(() => (refused ? 'refused topic' : undefined)),
+    )
+    const witness = new Witness(relay.diagnostics)
+    const refusals = () => witness.count('relay.refused', ({ partition }) => partition === 0)
+    const once = async (what: string, times: number) => await until(what, () => refusals() >= times)
+    const told = async () => (await bench.query("select from trunkline.incident where kind = 'topic_refused'")).length
+    await bench.publish('t', 'a')
+
+    await relay.start({ run: ['relay'] })
+    await once('a refusal', 1)
+    await bench.query("update trunkline.outbox_lease set owner = null, epoch = epoch + 1, expires_at = '-infinity'")
+    await witness.saw('relay.term_started', () => true, 2)
+    await once('more of them', refusals() + 2)
+    const overTwoTerms = await told()
+    // The third term finds it well.
+    refused = false
+    await bench.query("update trunkline.outbox_lease set owner = null, epoch = epoch + 1, expires_at = '-infinity'")
+    await bench.relayed()
+    refused = true
+    await bench.publish('t', 'a')
+    await until('the second incident', async () => (await told()) === 2)
+
+    expect(overTwoTerms).toBe(1)
+  })
+
   test('a topic that shrank waits, and its neighbours flow', async () => {
     const bench = await RelayBench.open({ t: 1, good: 1 })
     await bench.query("insert into trunkline.topic (name, partitions) values ('t', 4)")
