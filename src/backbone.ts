@@ -176,10 +176,11 @@ export class Backbone<Tx extends object = Transaction> {
   }
 
   /**
-   * Starts the parts that were asked for; resolves when they work.
+   * Starts the parts that were asked for; resolves when they work. Kafka may come later: what is published waits for it, and consumers join then.
    *
    * @throws ConfigurationError the database is not migrated, or newer than this package
-   * @throws TransientError the database or the brokers did not answer within `startTimeout`; the message names the address, nothing runs
+   * @throws ConfigurationError Kafka answers, and refuses this service; nothing runs
+   * @throws TransientError the database did not answer within `startTimeout`; the message names the address, nothing runs
    */
   async start(options: StartOptions = {}): Promise<void> {
     await this.#life.start(parseOptions(startOptions, options, 'start').run satisfies Role[])

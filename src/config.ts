@@ -131,8 +131,13 @@ const registryOptions = z.union([
 ])
 
 export const backboneOptions = z.strictObject({
-  /** The service's name: its consumer group, and the source of its messages. Lower-case letters, digits, `-` and `.`. */
-  service: z.string().regex(/^[a-z][a-z0-9.-]{0,62}$/, 'expected a name of lower-case letters, digits, "-" and "."'),
+  /** The service's name: its consumer group, and the source of its messages. Lower-case letters, digits and `-`; no `.`, which parts it from the names of its further groups. */
+  service: z
+    .string()
+    .regex(
+      /^[a-z][a-z0-9-]{0,62}$/,
+      'expected a name of lower-case letters, digits and "-", at most 63; a "." parts a service from its groups ("shop.eu" is a group of "shop"): write "shop-eu"',
+    ),
   kafka: kafkaOptions,
   database: databaseOptions,
   /**
@@ -158,7 +163,7 @@ export const backboneOptions = z.strictObject({
   lockTimeout: duration({ min: '10ms', max: '10m' }).prefault('10s'),
   /** How long a frozen process may hold its transaction open, and a statement go unanswered. Default '60s'; above every handler's timeout. */
   idleInTransaction: duration({ min: '1s', max: '1h' }).prefault('60s'),
-  /** How long `start()` waits for the database, and a process that consumes for the brokers. Default '30s'. */
+  /** How long `start()` waits for the database. Default '30s'. Kafka is waited for no longer than five seconds, and is not needed. */
   startTimeout: duration({ min: '100ms', max: '1h' }).prefault('30s'),
   /** How long `stop()` waits for what is running; closing connections may add two seconds. Default '10s'. */
   stopTimeout: duration({ min: '0ms', max: '10m' }).prefault('10s'),

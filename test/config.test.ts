@@ -9,6 +9,12 @@ const others = {
   logger: false,
 } as const
 
+test.each(['shop.eu', 'Shop', 'shop_eu', '', 's'.repeat(64)])('a service is not called "%s"', (service) => {
+  expect(() => createBackbone({ ...others, service })).toThrow(
+    expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringMatching(/"service".*lower-case letters.*write "shop-eu"/) }),
+  )
+})
+
 describe('the option "registry"', () => {
   test.each([
     ['no address', { url: 'localhost:8081' }],

@@ -21,6 +21,8 @@ export interface DiagnosticCatalogue {
   'relay.acked': { readonly topic: string; readonly partition: number; readonly messages: number }
   'relay.removing': { readonly messages: number }
   /** `slowestMs`: from a message's insert until Kafka had it and its row was gone. */
+  /** The database has no room for it; it is tried again, and nothing is sent twice for that. */
+  'relay.not_removed': { readonly messages: number; readonly reason: string }
   'relay.removed': { readonly messages: number; readonly slowestMs: number }
   'relay.unknown': { readonly topic: string; readonly partition: number; readonly reason: string }
   'relay.refused': { readonly topic: string; readonly partition: number; readonly scope: string; readonly reason: string }
@@ -57,8 +59,9 @@ export interface DiagnosticCatalogue {
     readonly p99Ms: number | undefined
   }
   'relay.polling_only': { readonly reason: string }
-  /** Kafka did not answer when the relay started; it starts all the same. */
-  'relay.kafka_unheard': { readonly reason: string }
+
+  /** Kafka did not answer when the service started; it starts all the same. */
+  'kafka.unheard': { readonly reason: string }
 
   'producer.replaced': { readonly reason: string }
 

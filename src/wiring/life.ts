@@ -14,6 +14,7 @@ import type { SagaTimers } from '../core/saga/timers.ts'
 import { ConfigurationError, isTrunklineError, messageOf, TransientError } from '../foundation/errors.ts'
 import { newToken } from '../foundation/ids.ts'
 import { endsWithin, type Service, stopAll } from '../foundation/service.ts'
+import { askKafka } from './ask-kafka.ts'
 import { buildGroups, buildInboxKeeper, type GroupServices } from './consume.ts'
 import { healthOfParts } from './health.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
@@ -32,7 +33,7 @@ export interface LifeParts<Tx extends object> extends SharedParts, DatabaseParts
   readonly middlewares: readonly Middleware<Tx>[]
 }
 
-/** After so long without an answer of Kafka a relay that starts says so. */
+/** So long a start waits for an answer of Kafka before it goes on without one. */
 const KAFKA_UNHEARD_MS = 5_000
 /** Beyond the deadline, for connections to be closed that somebody still uses. */
 const STOP_MARGIN_MS = 1_000
@@ -236,33 +237,30 @@ export class Life<Tx extends object> {
 
   /** Retries until the deadline: services and databases are often started together. */
   async #reachDatabase(): Promise<void> {
-    await this.#reach(`the database at ${this.#parts.address}`, () => checkMigrated(this.#parts.database.outside))
+    const { address, database, clock } = this.#parts
+    const limits = { clock, withinMs: this.#options.startTimeout, signal: this.#stopping.signal }
+    await reach(`the database at ${address}`, () => checkMigrated(database.outside), limits)
   }
 
-  /** Whoever consumes asks Kafka first. A relay without Kafka can work: what is published waits in the outbox. */
+  /** A process that only relays does not wait for the answer: what a person must correct, its producer tells. */
   async #prepareLog(roles: readonly Role[]): Promise<void> {
     const { log, subscriptions } = this.#parts
     const topics = subscriptions.topics()
     const consumes = roles.includes('consume') && topics.length > 0
-    if (consumes) await this.#reach(`Kafka at ${log.address}`, () => log.admin.brokers())
-    if (consumes || roles.includes('relay')) await log.prepareTopics(topics)
-  }
-
-  async #reach(what: string, attempt: () => Promise<unknown>): Promise<void> {
-    await reach(what, attempt, { clock: this.#parts.clock, withinMs: this.#options.startTimeout, signal: this.#stopping.signal })
+    if (!consumes && !roles.includes('relay')) return
+    const asking = askKafka(this.#parts, Math.min(KAFKA_UNHEARD_MS, this.#options.startTimeout), this.#stopping.signal)
+    if (consumes) await asking
+    else asking.catch(() => undefined)
+    this.#refuseWhenStopping()
+    await log.prepareTopics(topics)
   }
 
   /** In the background; only what a person must correct ends the relay. */
   #connectProducer(): void {
-    const { log, diagnostics } = this.#parts
+    const { log } = this.#parts
     const connected = log.producer.start(this.#stopping.signal)
     connected.catch((error: unknown) => {
       if (isTrunklineError(error) && error.name === 'ConfigurationError') this.#partFailed('producer', error)
-    })
-    void endsWithin(settled(connected), KAFKA_UNHEARD_MS).then((ended) => {
-      if (ended) return
-      const reason = `Kafka at ${log.address} did not answer within ${KAFKA_UNHEARD_MS} ms. Messages wait in the outbox and leave when it does; check the address if it should be there.`
-      diagnostics.emit('relay.kafka_unheard', { reason })
     })
   }
 

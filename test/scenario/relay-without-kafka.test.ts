@@ -3,6 +3,7 @@ import { createBackbone } from '../../src/index.ts'
 import { KafkaProxy } from '../kit/kafka-proxy.ts'
 import { beginRun, onKafka } from '../kit/scenario.ts'
 import { until, Witness } from '../kit/wait.ts'
+import { applyCounted, publishNext } from '../kit/workload.ts'
 
 const keys = ['a', 'b', 'c']
 
@@ -27,7 +28,7 @@ describe('G2, G6: a relay that starts while Kafka is away', () => {
       const { parts } = await backbone.health()
       return parts['relay']?.state === 'in office' && parts['relay']
     })
-    await witness.saw('relay.kafka_unheard')
+    await witness.saw('kafka.unheard')
     await run.publishAll(keys, 3)
     const waiting = await run.count('trunkline.outbox')
     proxy.pass()
@@ -40,4 +41,42 @@ describe('G2, G6: a relay that starts while Kafka is away', () => {
     expect(violations).toEqual([])
     expect(counts.effects).toBe(18)
   })
+})
+
+describe('G2, G6: a whole service that starts while Kafka is away', () => {
+  for (const driver of ['kafkajs', 'platformatic'] as const) {
+    onKafka(`publishes, and begins to consume when Kafka comes (${driver})`, { timeout: 60_000 }, async () => {
+      await using run = await beginRun()
+      await using proxy = await new KafkaProxy(run.servers.brokers[0] ?? '').start()
+      proxy.refuse()
+      const backbone = createBackbone({
+        service: run.group,
+        kafka: { driver, brokers: [proxy.broker] },
+        database: { connectionString: run.servers.databaseUrl },
+        startTimeout: '1s',
+        logger: false,
+      })
+      applyCounted(backbone, run.servers)
+      const witness = new Witness(backbone.diagnostics)
+
+      await backbone.start()
+      for (const key of keys) await publishNext(backbone, run.servers.topic, key)
+      const waiting = await run.count('trunkline.outbox')
+      const away = await until('the relay in office', async () => {
+        const health = await backbone.health()
+        return health.parts['relay']?.state === 'in office' && health
+      })
+      proxy.pass()
+      await run.drained()
+      await until('a member of the group', async () => (await backbone.health()).ready)
+      await backbone.stop()
+      const { violations, counts } = await run.judge()
+
+      expect(witness.count('kafka.unheard')).toBe(1)
+      expect(away).toMatchObject({ live: true, ready: false })
+      expect(waiting).toBe(3)
+      expect(violations).toEqual([])
+      expect(counts.effects).toBe(3)
+    })
+  }
 })

@@ -84,6 +84,13 @@ export function mapPrivilegeError(error: unknown, remedy: string): unknown {
   return new ConfigurationError('DATABASE_PRIVILEGE_MISSING', message, { sqlState: '42501' }, error)
 }
 
+/** @returns a `TransientError` `DATABASE_FULL` where the server has no disk or memory left for a statement, and the session goes on; otherwise the error itself */
+export function mapFull(error: unknown, doing: string): unknown {
+  if (!(error instanceof Error) || !/^53[124]00$/.test(codeOf(error) ?? '') || isFatal(error)) return error
+  const message = `${doing}: the database has no room (${messageOf(error)}). It is tried again; free disk or memory of the server.`
+  return new TransientError('DATABASE_FULL', message, { sqlState: codeOf(error) }, error)
+}
+
 /** @returns a `ConfigurationError` where one of our tables is not there; otherwise the error itself */
 export function mapMissingTable(error: unknown): unknown {
   // 3F000: not even the schema.

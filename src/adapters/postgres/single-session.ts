@@ -3,13 +3,14 @@ import { TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import { BinaryRow } from './binary-row.ts'
 import { type CancelFate, requestCancel } from './cancel-request.ts'
-import { codeOf, mapDatabaseError, mapMissingTable, mapPrivilegeError } from './errors.ts'
+import { codeOf, mapDatabaseError, mapFull, mapMissingTable, mapPrivilegeError } from './errors.ts'
 import { PreparedStatements } from './prepared-statements.ts'
 import { RowTap } from './row-tap.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
 /** A connection that is silent for longer is lost. */
 const ANSWER_TIMEOUT_MS = 35_000
+const DOING = 'The relay could not work on its outbox'
 const RIGHTS =
   'The relay sends nothing until it may, and tries again. Run what "trunkline migrate roles" prints, also after each migration; a service whose own process runs the relay needs both roles: grant <relay> to <runtime>.'
 /** The server's code for a statement that was broken off. */
@@ -146,7 +147,7 @@ export class SingleSession {
         return run()
       })
     } catch (error) {
-      throw mapMissingTable(mapPrivilegeError(mapDatabaseError(error, 'The relay could not work on its outbox'), RIGHTS))
+      throw mapMissingTable(mapPrivilegeError(mapDatabaseError(mapFull(error, DOING), DOING), RIGHTS))
     }
   }
 

@@ -160,6 +160,7 @@ export interface OutboxStore {
    * Deletes rows that Kafka acknowledged, by `seq` and `id`. A crash of the server may take it back; then they are sent again.
    *
    * @returns the number of the transaction that deleted them
+   * @throws TransientError `DATABASE_FULL` there is no room for it, in the archive; nothing was deleted, and the term stands
    */
   remove(term: Term, rows: readonly PendingRow[]): Promise<bigint | undefined>
 

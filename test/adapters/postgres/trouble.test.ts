@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { chownSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { type Backbone, createBackbone, MemoryLog } from '../../../src/index.ts'
 import { countedOn } from '../../kit/contracts.ts'
 import { createTestDatabase } from '../../kit/database.ts'
-import { until } from '../../kit/wait.ts'
+import { until, Witness } from '../../kit/wait.ts'
 import { insert, openDatabase, withTable } from './open-database.ts'
 
 const Counted = countedOn('orders')
@@ -49,12 +50,9 @@ test('a full disk is a transient error; with room again everything goes on, and 
 }) => {
   const { url } = await createTestDatabase()
   const client = await connected(url)
-  const place = smallDisk(String((await client.query('show data_directory')).rows[0]?.data_directory))
-  if (place === undefined) return skip('a small file system cannot be mounted here, or the server runs elsewhere')
-  const tablespace = client.escapeIdentifier(`full_${place.split('-').at(-1) ?? ''}`)
-  await client.query(`create tablespace ${tablespace} location '${place}'`)
-  await client.query(`alter table trunkline.outbox set tablespace ${tablespace}`)
-  await client.query(`create table filler (bytes bytea) tablespace ${tablespace}`)
+  const disk = await smallDisk(client)
+  if (disk === undefined) return skip('a small file system cannot be mounted here, or the server runs elsewhere')
+  await client.query(`alter table trunkline.outbox set tablespace ${disk.tablespace}`)
   const backbone = shopAt(url)
   const publish = (key: string) =>
     backbone.transaction((tx) =>
@@ -62,10 +60,10 @@ test('a full disk is a transient error; with room again everything goes on, and 
     )
 
   await publish('before')
-  await client.query("insert into filler select decode(repeat('00', 1900), 'hex') from generate_series(1, 100000)").catch(() => undefined)
+  await disk.fill()
   let refused: unknown
   for (let n = 0; n < 500 && refused === undefined; n++) await publish('full').catch((error: unknown) => (refused = error))
-  await client.query('drop table filler')
+  await disk.empty()
   await publish('after')
 
   expect(refused).toMatchObject({ name: 'TransientError', code: 'DATABASE_UNAVAILABLE', message: expect.stringMatching(/space/) })
@@ -73,11 +71,70 @@ test('a full disk is a transient error; with room again everything goes on, and 
   expect(rows.map((row) => row['odd'])).toEqual(rows.map(() => 0))
   expect(rows.map((row) => row['key'])).toEqual(expect.arrayContaining(['before', 'after']))
   await client.query('alter table trunkline.outbox set tablespace pg_default')
-  await client.query(`drop tablespace ${tablespace}`)
+  await client.query(`drop tablespace ${disk.tablespace}`)
 })
 
+test('a disk too full for the archive stops no sending and repeats nothing: what Kafka has waits until there is room', {
+  timeout: 60_000,
+}, async ({ skip }) => {
+  const { url } = await createTestDatabase()
+  const client = await connected(url)
+  const disk = await smallDisk(client)
+  if (disk === undefined) return skip('a small file system cannot be mounted here, or the server runs elsewhere')
+  await client.query("select trunkline.tend_outbox_archive('7 days')")
+  const { rows: days } = await client.query(
+    "select inhrelid::regclass::text as name from pg_inherits where inhparent = 'trunkline.outbox_archive'::regclass",
+  )
+  for (const { name } of days) await client.query(`alter table ${name} set tablespace ${disk.tablespace}`)
+  const archive = '7d'
+  const options = {
+    service: 'shop',
+    kafka: { driver: 'memory' },
+    database: { connectionString: url },
+    outbox: { archive },
+    logger: false,
+  } as const
+  const backbone = createBackbone({ ...options, relay: { report: '100ms' } })
+  onTestFinished(() => backbone.stop())
+  backbone.subscribe(Counted, async () => undefined)
+  const witness = new Witness(backbone.diagnostics)
+  const count = async (table: string): Promise<number> => (await client.query(`select from trunkline.${table}`)).rowCount ?? 0
+  await backbone.transaction((tx) => backbone.publish(tx, [Counted({ key: 'a', version: 1 }), Counted({ key: 'a', version: 2 })]))
+
+  await disk.fill()
+  await backbone.start()
+  await witness.saw('relay.not_removed', () => true, 3)
+  const waiting = await count('outbox')
+  await backbone.transaction((tx) => backbone.publish(tx, Counted({ key: 'a', version: 3 })))
+  await witness.saw('delivery.applied', () => true, 3)
+  await disk.empty()
+  await until('an empty outbox', async () => (await count('outbox')) === 0)
+
+  expect(waiting).toBe(2)
+  expect(await count('outbox_archive')).toBe(3)
+  expect(witness.all('relay.acked').reduce((sum, { messages }) => sum + messages, 0)).toBe(3)
+  expect(witness.count('relay.term_ended')).toBe(0)
+  for (const { name } of days) await client.query(`alter table ${name} set tablespace pg_default`)
+  await client.query(`drop tablespace ${disk.tablespace}`)
+})
+
+/** A tablespace on a file system of 4 MB; `undefined` where such a thing cannot be made. */
+async function smallDisk(client: Client) {
+  const place = smallFolder(String((await client.query('show data_directory')).rows[0]?.data_directory))
+  if (place === undefined) return undefined
+  const tablespace = client.escapeIdentifier(`full_${randomUUID()}`)
+  await client.query(`create tablespace ${tablespace} location '${place}'`)
+  await client.query(`create table filler (bytes bytea) tablespace ${tablespace}`)
+  const fillSql = "insert into filler select decode(repeat('00', 1900), 'hex') from generate_series(1, 100000)"
+  return {
+    tablespace,
+    fill: () => client.query(fillSql).catch(() => undefined),
+    empty: () => client.query('drop table filler'),
+  }
+}
+
 /** @returns a folder of the server's on a file system of 4 MB */
-function smallDisk(dataDirectory: string): string | undefined {
+function smallFolder(dataDirectory: string): string | undefined {
   const folder = mkdtempSync(join(tmpdir(), 'trunkline-disk-'))
   try {
     const { uid, gid } = statSync(dataDirectory)
