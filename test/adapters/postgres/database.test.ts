@@ -276,3 +276,20 @@ describe('a savepoint', () => {
     expect(await numbers()).toEqual([1])
   })
 })
+
+test('a connection on which a transaction that failed still works is not used for the next one', async () => {
+  const { database } = await openDatabase({ maxConnections: 1 })
+  const me = 'select pg_backend_pid() as pid'
+  let first: unknown
+
+  const failed = database.transaction(async (tx) => {
+    first = (await tx.query(me)).rows[0]?.['pid']
+    tx.query('select pg_sleep(30)').catch(() => undefined)
+    throw new Error('given up')
+  })
+  await expect(failed).rejects.toThrow('given up')
+  const next = await database.transaction(async (tx) => (await tx.query(me)).rows[0]?.['pid'])
+
+  expect(first).toEqual(expect.any(Number))
+  expect(next).not.toBe(first)
+})

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { Pool } from 'pg'
+import { Client, Pool } from 'pg'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { PostgresOutboxAppender } from '../../../src/adapters/postgres/outbox-appender.ts'
 import { PostgresOutboxStoreFactory } from '../../../src/adapters/postgres/outbox-store.ts'
@@ -9,6 +9,7 @@ import { isTrunklineError } from '../../../src/foundation/errors.ts'
 import { outboxStoreConformance } from '../../conformance/outbox-store.ts'
 import { createTestDatabase } from '../../kit/database.ts'
 import { PostgresProxy } from '../../kit/postgres-proxy.ts'
+import { until } from '../../kit/wait.ts'
 import { openDatabase } from './open-database.ts'
 
 const nobodyListens: OutboxStoreEvents = { onLost: () => undefined, onCalled: () => undefined, onVacant: () => undefined }
@@ -140,4 +141,77 @@ test('a server that forgot what was prepared, as behind a transaction pooler, co
 
   expect(refused).toMatchObject({ name: 'ConflictError', code: 'DATABASE_CONFLICT' })
   expect((await database.outside.query('select count(*)::int as count from trunkline.outbox')).rows).toEqual([{ count: 3 }])
+})
+
+/** Whether a transaction had its number before the outbox gave its row one; the sequence has none to give. */
+async function numbersTransactionFirst(table: string, sequence: string): Promise<boolean> {
+  const { url } = await createTestDatabase()
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  onTestFinished(() => client.end())
+  // What the order would be if the columns were the other way round.
+  await client.query(`create table other (
+    seq bigint generated always as identity, xid xid8 default pg_current_xact_id(),
+    bucket smallint, key_hash integer, topic text, id uuid, headers bytea)`)
+  await client.query(`alter sequence ${sequence} maxvalue 2; select setval('${sequence}', 2)`)
+  await client.query('begin; savepoint row')
+  await client
+    .query(`insert into ${table} (bucket, key_hash, topic, id, headers) values (0, 0, 't', gen_random_uuid(), '')`)
+    .catch(() => undefined)
+  await client.query('rollback to savepoint row')
+  const { rows } = await client.query('select pg_current_xact_id_if_assigned() is not null as numbered')
+  return rows[0]?.numbered === true
+}
+
+test('a transaction has its number before its row has one: whoever took a number up to the last is known', async () => {
+  expect(await numbersTransactionFirst('trunkline.outbox', 'trunkline.outbox_seq_seq')).toBe(true)
+  expect(await numbersTransactionFirst('other', 'other_seq_seq')).toBe(false)
+})
+
+async function inOffice(url: string, leaseMs = 10_000) {
+  const store = await new PostgresOutboxStoreFactory({ connectionString: url }).open(nobodyListens)
+  onTestFinished(() => store.close())
+  const term = await store.acquire('one', leaseMs)
+  if (term === undefined) throw new Error('The lease is taken.')
+  return { store, term }
+}
+
+const pending = { ...row, seq: 1n, createdAtMs: 0 }
+
+test('a write that is under way holds off a take-over, so that nothing is taken away under the eyes of the next owner', async () => {
+  const { database, url } = await openDatabase()
+  // Its time is over at once, and nobody else is in office yet: it may still write.
+  const { store, term } = await inOffice(url, 1)
+  await database.transaction((tx) => new PostgresOutboxAppender(database).append(tx, [row], 'ours'))
+  const successor = await new PostgresOutboxStoreFactory({ connectionString: url }).open(nobodyListens)
+  onTestFinished(() => successor.close())
+  const waits = async (what: string): Promise<boolean> => {
+    const sql = "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database() and query like $1"
+    return (await database.outside.query(sql, [`%${what}%`])).rows.length === 1
+  }
+
+  const { removing, taking } = await database.transaction(async (tx) => {
+    await tx.query('select from trunkline.outbox for update')
+    const removing = store.remove(term, [pending])
+    await until('a delete that waits', () => waits('delete from trunkline.outbox as o'))
+    const taking = successor.acquire('two', 10_000)
+    await until('a successor that waits', () => waits('set owner = $1'))
+    return { removing, taking }
+  })
+
+  expect(await removing).toEqual(expect.any(BigInt))
+  expect(await taking).toMatchObject({ owner: 'two' })
+})
+
+test('takes rows away without waiting for the disk, and for a lock no longer than twenty seconds', async () => {
+  const { database, url } = await openDatabase()
+  const { store, term } = await inOffice(url)
+  await database.outside.query('create table seen (commits text, waits text)')
+  await database.outside.query(`create function see() returns trigger language plpgsql as $$ begin
+    insert into seen values (current_setting('synchronous_commit'), current_setting('lock_timeout')); return null; end $$`)
+  await database.outside.query('create trigger see after delete on trunkline.outbox execute function see()')
+
+  await store.remove(term, [pending])
+
+  expect((await database.outside.query('select * from seen')).rows).toEqual([{ commits: 'off', waits: '20s' }])
 })

@@ -74,6 +74,30 @@ test('a full disk is a transient error; with room again everything goes on, and 
   await client.query(`drop tablespace ${disk.tablespace}`)
 })
 
+test('a full disk keeps nobody from taking away what Kafka has', { timeout: 60_000 }, async ({ skip }) => {
+  const { url } = await createTestDatabase()
+  const client = await connected(url)
+  const disk = await smallDisk(client)
+  if (disk === undefined) return skip('a small file system cannot be mounted here, or the server runs elsewhere')
+  await client.query(`alter table trunkline.outbox set tablespace ${disk.tablespace}`)
+  const backbone = shopAt(url)
+  backbone.subscribe(Counted, async () => undefined)
+  const witness = new Witness(backbone.diagnostics)
+  const messages = Array.from({ length: 50 }, (_, version) => Counted({ key: 'a', version, note: 'x'.repeat(8_000) }))
+  await backbone.transaction((tx) => backbone.publish(tx, messages))
+
+  await disk.fill()
+  await backbone.start({ run: ['relay', 'consume'] })
+  await until('an empty outbox', async () => (await client.query('select from trunkline.outbox')).rowCount === 0)
+  await witness.saw('delivery.applied', () => true, 50)
+
+  expect(witness.all('relay.acked').reduce((sum, { messages }) => sum + messages, 0)).toBe(50)
+  expect(witness.count('relay.term_ended')).toBe(0)
+  await client.query('alter table trunkline.outbox set tablespace pg_default')
+  await disk.empty()
+  await client.query(`drop tablespace ${disk.tablespace}`)
+})
+
 test('a disk too full for the archive stops no sending and repeats nothing: what Kafka has waits until there is room', {
   timeout: 60_000,
 }, async ({ skip }) => {

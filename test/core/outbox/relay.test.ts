@@ -135,3 +135,19 @@ describe('what Kafka refuses', () => {
     expect(await bench.query('select from trunkline.incident')).toEqual([])
   })
 })
+
+test('what Kafka has is taken away in batches of at most 5,000 messages', async () => {
+  const bench = await RelayBench.open({ t: 4 })
+  await bench.query(`
+    insert into trunkline.outbox (bucket, key_hash, topic, id, key, value, headers)
+    select 0, number, 't', gen_random_uuid(), number::text::bytea, '', '' from generate_series(1, 12000) as number`)
+  const relay = bench.assembly({ passSize: 10_000, laneSize: 100_000, inFlightMax: 100_000, batchSize: 10_000 })
+  const witness = new Witness(relay.diagnostics)
+
+  await relay.start({ run: ['relay'] })
+  await bench.relayed()
+
+  const batches = witness.all('relay.removing').map(({ messages }) => messages)
+  expect(batches.reduce((sum, messages) => sum + messages, 0)).toBe(12_000)
+  expect(Math.max(...batches)).toBeLessThanOrEqual(5_000)
+})
