@@ -1,12 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { QueryResult as DriverResult, PoolClient, QueryConfig } from 'pg'
+import type { PoolClient, QueryConfig } from 'pg'
 import type { QueryResult, Transaction, TransactionHooks } from '../../core/database/database.ts'
-import type { ConflictError, PermanentError } from '../../foundation/errors.ts'
+import { type ConflictError, type PermanentError, TrunklineError } from '../../foundation/errors.ts'
 import { codeOf, isFromServer, mapDatabaseError, transactionLost } from './errors.ts'
-import { gatherWrites } from './one-write.ts'
+import { OneSync } from './one-sync.ts'
+import type { StatementAnswer } from './pending-answer.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
 import { refuseControl } from './refuse-control.ts'
-import { submit } from './submit.ts'
 import { connectionIsGone, ended, notPrepared, savepointEnded, savepointOpen, savepointStillOpen } from './transaction-errors.ts'
 import { numberSql, TransactionNumber } from './transaction-number.ts'
 import type { Wakefulness } from './wakefulness.ts'
@@ -30,12 +30,14 @@ interface Savepoint {
  * It can be revoked: after `close` every use is an error, whoever still holds it.
  */
 export class OpenTransaction {
-  readonly #client: PoolClient
+  readonly #sender: OneSync
   readonly #hooks: TransactionHooks<Transaction>
   readonly #parts: OpenTransactionParts
   readonly #pending = new Set<Promise<unknown>>()
   #open = true
   #lostBy: unknown
+  /** Then each statement would be a transaction of its own. */
+  #notBegun: { readonly error: unknown } | undefined
   /** Work that got beside a savepoint, or a server that forgot a statement: no rollback to a savepoint makes that good. */
   #lostForGoodBy: PermanentError | ConflictError | undefined
   #innermost: Savepoint | undefined
@@ -43,13 +45,11 @@ export class OpenTransaction {
   #places: AsyncLocalStorage<Savepoint> | undefined
   /** Pieces of work that have not said that they ended. */
   #openParts = 0
-  /** Without pipelining, a connection has one statement at a time. */
-  #turn: Promise<unknown> = Promise.resolve()
   readonly #number: TransactionNumber
   readonly face: Transaction
 
   constructor(client: PoolClient, hooks: TransactionHooks<Transaction>, parts: OpenTransactionParts) {
-    this.#client = client
+    this.#sender = new OneSync(client)
     this.#hooks = hooks
     this.#parts = parts
     // Without pipelining each question would be a round trip.
@@ -141,8 +141,13 @@ export class OpenTransaction {
   }
 
   /** Sends BEGIN; the first statement of the work leaves with it. */
-  begin(): Promise<QueryResult> {
-    return this.#run('begin isolation level read committed')
+  async begin(): Promise<void> {
+    try {
+      await this.#run('begin isolation level read committed')
+    } catch (error) {
+      this.#notBegun = { error }
+      throw error
+    }
   }
 
   /** Runs a statement of the work, or of the spine. */
@@ -173,6 +178,7 @@ export class OpenTransaction {
   #run(text: string, values: readonly unknown[] = [], often?: 'often' | 'perhaps'): Promise<QueryResult> {
     // Also for the end of a savepoint: by then the connection may be somebody else's.
     if (!this.#open) return Promise.reject(ended())
+    if (this.#notBegun !== undefined) return Promise.reject(transactionLost('A statement failed', this.#notBegun.error))
     const name = this.#nameOf(text, often)
     const sent = this.send(statement(text, values, name))
     const answered = this.#await(sent, often === 'perhaps')
@@ -217,21 +223,15 @@ export class OpenTransaction {
       return refused
     }
     const mapped = mapDatabaseError(error, 'A statement failed')
-    // Of values that it cannot write the driver closes the statement, and goes on taking it for prepared.
-    if (name !== undefined && mapped === error && !isFromServer(error)) this.#parts.prepared.neverName(text)
+    const isUnwritable = mapped === error && !isFromServer(error) && !(error instanceof TrunklineError)
+    if (name !== undefined && isUnwritable && this.#sender.closesUnwritable) this.#parts.prepared.neverName(text)
     this.#lostBy ??= mapped
     return mapped
   }
 
-  /** Statements reach the server in the order of the calls, in one write where the connection pipelines. */
-  send(query: QueryConfig): Promise<DriverResult> {
-    if (this.#client.pipeline) {
-      gatherWrites(this.#client)
-      return submit(this.#client, query)
-    }
-    const answer = this.#turn.then(() => this.#client.query(query))
-    this.#turn = answer.catch(() => undefined)
-    return answer
+  /** Statements reach the server in the order of the calls. */
+  send(query: QueryConfig): Promise<StatementAnswer> {
+    return this.#sender.send(query)
   }
 
   /** @param face of the work that asks: what it published inside goes with a rollback */
@@ -294,6 +294,6 @@ export function statement(text: string, values: readonly unknown[] = [], name?: 
   return name === undefined ? query : { ...query, name }
 }
 
-function toResult(result: DriverResult): QueryResult {
+function toResult(result: StatementAnswer): QueryResult {
   return { rows: result.rows, rowCount: result.rowCount ?? 0 }
 }

@@ -1,5 +1,6 @@
+import { Pool } from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createPool, type PostgresDatabase } from '../../../src/adapters/postgres/database.ts'
+import type { PostgresDatabase } from '../../../src/adapters/postgres/database.ts'
 import { PostgresOutboxAppender } from '../../../src/adapters/postgres/outbox-appender.ts'
 import type { Database, Transaction } from '../../../src/core/database/database.ts'
 import type { DiagnosticCatalogue } from '../../../src/core/diagnostics.ts'
@@ -44,7 +45,7 @@ describe('COMMITs that are cut', () => {
 })
 
 describe('the tag of COMMIT', () => {
-  /** The failing statement leaves in one write with COMMIT and its error is lost, so that only the tag can tell. */
+  /** The error of the last statement is lost, so that on a connection with a Sync for each only the tag of COMMIT can tell. */
   function commitAborted(database: PostgresDatabase): Promise<unknown> {
     return database.transaction((tx) => tx.query(insert, [1]), {
       beforeCommit: async (tx) => {
@@ -59,7 +60,10 @@ describe('the tag of COMMIT', () => {
   }
 
   test('is believed: a transaction that the server rolled back is told as failed', async () => {
-    const { database, numbers } = await withTable()
+    const { url } = await withTable()
+    const pool = new Pool({ connectionString: url, max: 2 })
+    onTestFinished(() => pool.end())
+    const { database, numbers } = await withTable({ url, pool })
 
     const outcome = await commitAborted(database).catch((error: unknown) => error)
 
@@ -69,15 +73,7 @@ describe('the tag of COMMIT', () => {
 
   test('that is ignored tells a transaction as kept that was rolled back, and this judge sees it', async () => {
     const { url } = await withTable()
-    const pool = tagIgnored(
-      createPool({
-        connection: { connectionString: url },
-        maxConnections: 2,
-        connectTimeoutMs: 5_000,
-        answerTimeoutMs: 5_000,
-        applicationName: 'broken',
-      }),
-    )
+    const pool = tagIgnored(new Pool({ connectionString: url, max: 2 }))
     onTestFinished(() => pool.end())
     const { database, numbers } = await withTable({ url, pool })
 

@@ -101,10 +101,9 @@ describe('a transaction', () => {
     expect(await numbers()).toEqual([])
   })
 
-  test('is told as failed when the server answers COMMIT with ROLLBACK', async () => {
+  test('is told as failed when the statement that left with COMMIT failed, and its error was lost', async () => {
     const { database, numbers } = await withTable()
 
-    // The failing statement leaves in one write with COMMIT and its error is lost, so that only the tag can tell.
     const work = database.transaction((tx) => tx.query(insert, [1]), {
       beforeCommit: async (tx) => {
         await database
@@ -116,7 +115,7 @@ describe('a transaction', () => {
       rerunsWhenUnknown: true,
     })
 
-    await expect(work).rejects.toMatchObject({ code: 'COMMIT_ROLLED_BACK' })
+    await expect(work).rejects.toMatchObject({ code: 'TRANSACTION_LOST', cause: { message: 'division by zero' } })
     expect(await numbers()).toEqual([])
   })
 
@@ -209,6 +208,20 @@ describe('a transaction', () => {
 
     expect(await numbers()).toEqual([1])
   })
+
+  test.each(['copy effect from stdin', '-- a remark\nCOPY effect (n)\n  FROM  STDIN'])(
+    'refuses "%s", which waits for data, and goes on',
+    async (text) => {
+      const { database, numbers } = await withTable()
+
+      await database.transaction(async (tx) => {
+        await expect(tx.query(text)).rejects.toMatchObject({ code: 'COPY_REFUSED' })
+        await tx.query(insert, [1])
+      })
+
+      expect(await numbers()).toEqual([1])
+    },
+  )
 
   test('takes one statement at a time, so nothing can hide behind a semicolon', async () => {
     const { database, numbers } = await withTable()

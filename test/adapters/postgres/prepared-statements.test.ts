@@ -99,8 +99,11 @@ test('the error of a statement that was prepared is the same as without', async 
   expect(again).toMatchObject({ code: '23505' })
 })
 
-test('a value that the driver cannot write costs its own statement the name, and no other', async () => {
-  const { database, numbers } = await open()
+test('a value that cannot be written costs its own statement the name, and no other, where the driver closes that statement', async () => {
+  const { url, numbers } = await open()
+  const pool = new Pool({ connectionString: url, max: 1 })
+  onTestFinished(() => pool.end())
+  const { database } = await withTable({ url, pool })
   const other = 'select n from effect where n = $1'
   const work = (n: number) => async (tx: Transaction) => {
     await tx.query(insert, [n])
@@ -117,6 +120,22 @@ test('a value that the driver cannot write costs its own statement the name, and
 
   expect((await database.outside.query(preparedSql)).rows).toEqual([{ statement: other }])
   expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6, 7])
+})
+
+test('a value that cannot be written is told to its own statement before anything of it is sent', async () => {
+  const { database, numbers } = await open()
+  await times(6, (n) => database.transaction((tx) => tx.query(insert, [n]), reruns))
+  const circular: Record<string, unknown> = {}
+  circular['self'] = circular
+
+  await database.transaction(async (tx) => {
+    const unwritable = tx.savepoint(() => Promise.all([tx.query(insert, [7]), tx.query(insert, [circular])]))
+    await expect(unwritable).rejects.toThrow('circular')
+    await Promise.all([tx.query(insert, [8]), tx.query(insert, [9])])
+  }, reruns)
+
+  expect((await database.outside.query(preparedSql)).rows).toEqual([{ statement: insert }])
+  expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6, 8, 9])
 })
 
 test('behind a pooler, a transaction that nobody runs again sends no names, so that no server can be found not to know one', async () => {

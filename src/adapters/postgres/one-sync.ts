@@ -1,0 +1,73 @@
+import { Client, type PoolClient, type QueryConfig } from 'pg'
+import { gatherWrites } from './one-write.ts'
+import type { StatementAnswer } from './pending-answer.ts'
+import { type DriverConnection, StatementGroup } from './statement-group.ts'
+
+/** Then the server begins with the first statements while the next ones are still written. */
+const GROUP_BYTES_MAX = 4_096
+
+/**
+ * Sends the statements of one open transaction, in the order of the calls.
+ *
+ * What is sent in one turn of the event loop leaves in one write with one Sync. A connection that does not pipeline has one
+ * statement at a time; one of another copy of the driver does not know our query, so there each has its own Sync.
+ */
+export class OneSync {
+  readonly #client: PoolClient
+  readonly #connection: DriverConnection | undefined
+  #group: StatementGroup | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(client: PoolClient) {
+    this.#client = client
+    this.#connection = connectionOf(client)
+  }
+
+  /** Whether a value that cannot be written leaves the server with its statement closed, and the driver taking it for prepared. */
+  get closesUnwritable(): boolean {
+    return this.#connection === undefined
+  }
+
+  send(query: QueryConfig): Promise<StatementAnswer> {
+    if (this.#connection !== undefined) return this.#sendTogether(query, this.#connection)
+    if (this.#client.pipeline) {
+      gatherWrites(this.#client)
+      return this.#client.query(query)
+    }
+    const answer = this.#turn.then(() => this.#client.query(query))
+    this.#turn = answer.catch(() => undefined)
+    return answer
+  }
+
+  #sendTogether(query: QueryConfig, connection: DriverConnection): Promise<StatementAnswer> {
+    const group = this.#group ?? this.#begin(connection)
+    const answer = group.add(query)
+    if (group.bytes >= GROUP_BYTES_MAX) this.#leave(group)
+    return answer
+  }
+
+  #begin(connection: DriverConnection): StatementGroup {
+    const group = new StatementGroup(this.#client, connection)
+    this.#group = group
+    // It runs when nothing else of this turn is left to run: whoever was to send something has sent it.
+    process.nextTick(() => this.#leave(group))
+    return group
+  }
+
+  #leave(group: StatementGroup): void {
+    if (this.#group !== group) return
+    this.#group = undefined
+    if (group.size > 0) this.#client.query(group)
+  }
+}
+
+/** @returns `undefined` where the driver is not known to read what it would be sent */
+function connectionOf(client: PoolClient): DriverConnection | undefined {
+  if (!(client instanceof Client) || client.pipeline !== true || Reflect.get(client, 'binary') === true) return undefined
+  const { connection } = client
+  return isDrivers(connection) ? connection : undefined
+}
+
+function isDrivers(connection: object): connection is DriverConnection {
+  return ['parsedStatements', 'submittedNamedStatements'].every((name) => typeof Reflect.get(connection, name) === 'object')
+}

@@ -1,0 +1,74 @@
+import type { ClientBase, QueryConfig } from 'pg'
+
+export interface StatementAnswer {
+  // biome-ignore lint/suspicious/noExplicitAny: rows have the shape of the user's own SQL, which TypeScript cannot see
+  readonly rows: readonly Record<string, any>[]
+  /** The server's own count of rows that it touched; `null` where it tells none. */
+  readonly rowCount: number | null
+  /** What the server says it did: COMMIT may be answered with ROLLBACK. */
+  readonly command: string
+}
+
+export interface ColumnDescription {
+  readonly name: string
+  readonly dataTypeID: number
+}
+
+/** Makes what the driver would make of the answer to one statement. */
+export class PendingAnswer implements StatementAnswer {
+  readonly text: string
+  readonly name: string | undefined
+  readonly rows: Record<string, unknown>[] = []
+  rowCount: number | null = null
+  command = ''
+  readonly reject: (error: unknown) => void
+  readonly #resolve: (answer: StatementAnswer) => void
+  #columns: readonly string[] = []
+  #parsers: readonly ((text: string) => unknown)[] = []
+  #noValues: Record<string, unknown> = {}
+  #unreadable: { readonly error: unknown } | undefined
+
+  constructor({ text, name }: QueryConfig, resolve: (answer: StatementAnswer) => void, reject: (error: unknown) => void) {
+    this.text = text
+    this.name = name
+    this.reject = reject
+    this.#resolve = resolve
+  }
+
+  /** @param client knows how its pool wants types to be read */
+  describe(client: ClientBase, columns: readonly ColumnDescription[]): void {
+    this.#columns = columns.map(({ name }) => name)
+    this.#parsers = columns.map(({ dataTypeID }) => client.getTypeParser(dataTypeID, 'text'))
+    // A column's name can be that of something every object has.
+    const empty: Record<string, unknown> = Object.create(null)
+    for (const name of this.#columns) empty[name] = null
+    this.#noValues = empty
+  }
+
+  addRow(texts: readonly (string | null)[]): void {
+    if (this.#unreadable !== undefined) return
+    const row = { ...this.#noValues }
+    try {
+      for (const [index, text] of texts.entries()) {
+        // Of two columns with one name the last one counts, also where it is null.
+        row[this.#columns[index] ?? ''] = text === null ? null : this.#parsers[index]?.(text)
+      }
+      this.rows.push(row)
+    } catch (error) {
+      this.#unreadable = { error }
+    }
+  }
+
+  /** @param tag as `INSERT 0 5`, `UPDATE 3`, `COMMIT` */
+  complete(tag: string): void {
+    const [command = '', ...numbers] = tag.split(' ')
+    this.command = command
+    const count = numbers.at(-1)
+    if (count !== undefined && /^\d+$/.test(count)) this.rowCount = Number(count)
+  }
+
+  settle(): void {
+    if (this.#unreadable === undefined) this.#resolve(this)
+    else this.reject(this.#unreadable.error)
+  }
+}

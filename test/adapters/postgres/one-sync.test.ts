@@ -1,0 +1,300 @@
+import { Pool, type PoolClient, types } from 'pg'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createPool } from '../../../src/adapters/postgres/database.ts'
+import type { QueryResult, Transaction } from '../../../src/core/database/database.ts'
+import { FaultProxy } from '../../kit/fault-proxy.ts'
+import { insert, withTable } from './open-database.ts'
+
+const fails = 'select 1 / 0'
+const reruns = { rerunsWhenUnknown: true }
+
+/** One connection of ours, and what is heard on it. */
+async function opened(given: { url?: string; answerTimeoutMs?: number; types?: Pool['options']['types'] } = {}) {
+  const url = given.url ?? (await withTable()).url
+  const pool = createPool({
+    connection: { connectionString: url, ...(given.types === undefined ? {} : { types: given.types }) },
+    maxConnections: 1,
+    connectTimeoutMs: 5_000,
+    answerTimeoutMs: given.answerTimeoutMs ?? 10_000,
+    applicationName: 'trunkline test',
+  })
+  onTestFinished(() => pool.end())
+  const heard = { syncs: 0, notices: [] as unknown[], notifications: [] as unknown[] }
+  pool.on('connect', (client: PoolClient) => {
+    client.connection.on('readyForQuery', () => heard.syncs++)
+    client.on('notice', ({ message }) => heard.notices.push(message))
+    client.on('notification', ({ payload }) => heard.notifications.push(payload))
+  })
+  return { ...(await withTable({ url, pool })), heard }
+}
+
+/** Whatever the database is, how its statements were answered. */
+async function answers(asked: readonly Promise<QueryResult>[]): Promise<unknown[]> {
+  const settled = await Promise.allSettled(asked)
+  return settled.map((each) =>
+    each.status === 'fulfilled' ? each.value.rows : (Reflect.get(Object(each.reason), 'code') ?? String(each.reason)),
+  )
+}
+
+describe('the statements of one turn', () => {
+  test('are answered with one Sync, and COMMIT with those before it', async () => {
+    const { database, numbers, heard } = await opened()
+    await database.transaction((tx) => tx.query(insert, [0]))
+    const before = heard.syncs
+
+    await database.transaction((tx) => Promise.all([1, 2, 3].map((n) => tx.query(insert, [n]))), {
+      ...reruns,
+      beforeCommit: async (tx) => void (await database.queryable(tx).query(insert, [4])),
+    })
+
+    expect(heard.syncs - before).toBe(2)
+    expect(await numbers()).toEqual([0, 1, 2, 3, 4])
+  })
+
+  test('get each its own rows, counts and columns', async () => {
+    const { database } = await opened()
+
+    const [inserted, none, two, empty, doubled] = await database.transaction((tx) =>
+      Promise.all([
+        tx.query('insert into effect values (1), (2), (3)'),
+        tx.query('select n from effect where n > 9'),
+        tx.query('select n, n * 2 as twice from effect where n <= $1 order by n', [2]),
+        tx.query(''),
+        tx.query(`select 1 as a, null as b, 2 as a, 'x' as "__proto__"`),
+      ]),
+    )
+
+    expect(inserted).toEqual({ rows: [], rowCount: 3 })
+    expect(none).toEqual({ rows: [], rowCount: 0 })
+    expect(two).toEqual({
+      rows: [
+        { n: 1, twice: 2 },
+        { n: 2, twice: 4 },
+      ],
+      rowCount: 2,
+    }) // prettier-ignore
+    expect(empty).toEqual({ rows: [], rowCount: 0 })
+    expect(Object.entries(doubled.rows[0] ?? {})).toEqual([
+      ['a', 2],
+      ['b', null],
+      ['__proto__', 'x'],
+    ])
+  })
+
+  test('may be many and large', async () => {
+    const { database } = await opened()
+    const texts = Array.from({ length: 300 }, (_, n) => `${n} ${'ü'.repeat(n * 20)}`)
+    const bytes = Buffer.alloc(1 << 20, 7)
+
+    const [large, ...rows] = await database.transaction((tx) =>
+      Promise.all([tx.query('select $1::bytea as bytes', [bytes]), ...texts.map((text) => tx.query('select $1::text as text', [text]))]),
+    )
+
+    expect(large.rows).toEqual([{ bytes }])
+    expect(rows.map(({ rows: [row] }) => row?.['text'])).toEqual(texts)
+  })
+
+  test('hear what the server says in between', async () => {
+    const { database, heard } = await opened()
+    await database.outside.query('listen told')
+
+    const told = await database.transaction((tx) =>
+      answers([
+        tx.query(`do $$ begin raise notice 'careful'; end $$`),
+        tx.query(`select pg_notify('told', 'you')`),
+        tx.query('select 1 as n'),
+      ]),
+    )
+
+    expect(told).toEqual([[], [{ pg_notify: '' }], [{ n: 1 }]])
+    expect(heard.notices.at(-1)).toBe('careful')
+    expect(heard.notifications).toEqual(['you'])
+  })
+
+  test('are read as the pool reads types', async () => {
+    const { database } = await opened({ types: { getTypeParser: (oid) => (text: string) => `${String(oid)}:${text}` } })
+
+    const told = await database.transaction((tx) => answers([tx.query('select 7 as n'), tx.query(`select 'x'::text as t`)]))
+
+    expect(told).toEqual([[{ n: `${types.builtins.INT4}:7` }], [{ t: `${types.builtins.TEXT}:x` }]])
+  })
+
+  test('do not suffer when the answer to one of them cannot be read', async () => {
+    const { database } = await opened({
+      types: {
+        getTypeParser: () => (text: string) => {
+          if (text === '2') throw new Error('unreadable')
+          return text
+        },
+      },
+    })
+
+    let told: unknown
+
+    const work = database.transaction(async (tx) => {
+      told = await answers([1, 2, 3].map((n) => tx.query(`select ${n} as n`)))
+    })
+
+    await expect(work).rejects.toThrow('unreadable')
+    expect(told).toEqual([[{ n: '1' }], 'Error: unreadable', [{ n: '3' }]])
+  })
+})
+
+describe('when one of them fails', () => {
+  test('those before it have their answers, those behind it are told that the transaction is lost, and why', async () => {
+    const { database, numbers } = await opened()
+    let told: unknown
+    let cause: unknown
+
+    const work = database.transaction(async (tx) => {
+      const asked = [tx.query(insert, [1]), tx.query(fails), tx.query(insert, [2]), tx.query('select 3')]
+      told = await answers(asked)
+      cause = await asked[3]?.catch((error: unknown) => Reflect.get(Object(error), 'cause'))
+    })
+
+    await expect(work).rejects.toThrow('division by zero')
+    expect(told).toEqual([[], '22012', 'TRANSACTION_LOST', 'TRANSACTION_LOST'])
+    expect(cause).toMatchObject({ message: 'division by zero' })
+    expect(await numbers()).toEqual([])
+  })
+
+  test('COMMIT behind it is not run, its error is told, and the connection is as good as new', async () => {
+    const { database, numbers } = await opened()
+
+    const work = database.transaction((tx) => tx.query(insert, [1]), {
+      ...reruns,
+      beforeCommit: async (tx) => void (await database.queryable(tx).query(fails)),
+    })
+    await expect(work).rejects.toThrow('division by zero')
+    await database.transaction((tx) => tx.query(insert, [2]))
+
+    expect(await numbers()).toEqual([2])
+  })
+
+  test('and the server ends the connection, nobody behind it is told that it failed', async () => {
+    const { database, numbers } = await opened()
+    let told: unknown
+
+    const work = database.transaction(async (tx) => {
+      told = await answers([tx.query(insert, [1]), tx.query('select pg_terminate_backend(pg_backend_pid())'), tx.query(insert, [2])])
+    })
+
+    await expect(work).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' })
+    expect(told).toEqual([expect.anything(), 'DATABASE_UNAVAILABLE', 'DATABASE_UNAVAILABLE'])
+    expect(await numbers()).toEqual([])
+  })
+
+  test('because it is not answered in time, the connection is given up with all that it had', async () => {
+    const { database, numbers } = await opened({ answerTimeoutMs: 300 })
+    let told: unknown
+
+    const work = database.transaction(async (tx) => {
+      told = await answers([tx.query(insert, [1]), tx.query('select pg_sleep(20)'), tx.query(insert, [2])])
+    })
+
+    await expect(work).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' })
+    expect(told).toEqual(['DATABASE_UNAVAILABLE', 'DATABASE_UNAVAILABLE', 'DATABASE_UNAVAILABLE'])
+    expect(await numbers()).toEqual([])
+  })
+
+  test('because the server does not know its name, work that is run again succeeds', async () => {
+    const { database, numbers } = await opened()
+    const work = (from: number) => async (tx: Transaction) => {
+      const spine = database.queryable(tx)
+      return await answers([spine.query(insert, [from]), spine.query('select $1::int as n', [1], 'often'), spine.query(insert, [from + 1])])
+    }
+    await database.transaction(work(1), reruns)
+    await database.outside.query('deallocate all')
+
+    const refused = database.transaction(work(3), reruns)
+    await expect(refused).rejects.toMatchObject({ name: 'ConflictError', code: 'DATABASE_CONFLICT' })
+    const told = await database.transaction(work(3), reruns)
+
+    expect(told).toEqual([[], [{ n: 1 }], []])
+    expect(await numbers()).toEqual([1, 2, 3, 4])
+  })
+
+  test('because the driver cannot write its value, the others are answered', async () => {
+    const { database, numbers } = await opened()
+    const circular: Record<string, unknown> = {}
+    circular['self'] = circular
+    let told: unknown
+
+    const work = database.transaction(async (tx) => {
+      told = await answers([tx.query(insert, [1]), tx.query(insert, [circular]), tx.query(insert, [2])])
+    })
+
+    await expect(work).rejects.toThrow('circular')
+    expect(told).toEqual([[], expect.stringContaining('circular'), []])
+    expect(await numbers()).toEqual([])
+  })
+})
+
+test('a copy that waits for data, however it is hidden, costs the connection and nothing else', async () => {
+  const { database, numbers } = await opened()
+
+  const work = database.transaction((tx) =>
+    answers([tx.query(insert, [1]), tx.query('copy effect from /* */ stdin'), tx.query(insert, [2])]),
+  )
+
+  await expect(work).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' })
+  await database.transaction((tx) => tx.query(insert, [3]))
+  expect(await numbers()).toEqual([3])
+})
+
+test('where BEGIN fails nothing runs by itself, neither what left with it nor what comes later', async () => {
+  const { url } = await withTable()
+  const proxy = new FaultProxy({ host: '127.0.0.1', port: Number(new URL(url).port) }, () => ({
+    toServer: (bytes) => Buffer.from(bytes.toString('latin1').replace('begin isolation', 'wrong isolation'), 'latin1'),
+    toClient: (bytes) => bytes,
+  }))
+  await proxy.start()
+  await using _ = proxy
+  const behind = new URL(url)
+  behind.host = `127.0.0.1:${proxy.port}`
+  const { database, numbers } = await opened({ url: behind.href })
+  let told: unknown
+
+  const work = database.transaction(async (tx) => {
+    const early = await answers([tx.query(insert, [1]), tx.query(insert, [2])])
+    told = [...early, ...(await answers([tx.query(insert, [3])]))]
+  })
+
+  await expect(work).rejects.toMatchObject({ code: '42601' })
+  expect(told).toEqual(['TRANSACTION_LOST', 'TRANSACTION_LOST', 'TRANSACTION_LOST'])
+  expect(await numbers()).toEqual([])
+})
+
+test('a pool of another copy of the driver gets a Sync for each statement', async () => {
+  const { url } = await withTable()
+  const pool = new Pool({ connectionString: url, max: 1, pipeline: true })
+  onTestFinished(() => pool.end())
+  // A client that is not of our class.
+  let syncs = 0
+  pool.on('connect', (client) => {
+    client.connection.on('readyForQuery', () => syncs++)
+    Object.setPrototypeOf(client, Object.create(null, foreign(client)))
+  })
+  const { database, numbers } = await withTable({ url, pool })
+
+  await database.transaction((tx) => tx.query('select'))
+  const before = syncs
+  const told = await database.transaction((tx) => answers([tx.query(insert, [1]), tx.query('select 2 as n')]), reruns)
+
+  // BEGIN, both, COMMIT.
+  expect(syncs - before).toBe(4)
+  expect(told).toEqual([[], [{ n: 2 }]])
+  expect(await numbers()).toEqual([1])
+})
+
+/** What an object inherits, without its class. */
+function foreign(of: object): PropertyDescriptorMap {
+  const chain: object[] = []
+  for (
+    let each: unknown = Object.getPrototypeOf(of);
+    typeof each === 'object' && each !== null && each !== Object.prototype;
+    each = Object.getPrototypeOf(each)
+  )
+    chain.unshift(each)
+  return Object.assign({}, ...chain.map((each) => Object.getOwnPropertyDescriptors(each)))
+}
