@@ -26,7 +26,8 @@ export async function redriveFromArchive(database: Database<Transaction>, flags:
   if (flags.json !== true) print(topics)
   if (selected > REDRIVE_MAX) throw tooMany()
   let sent = 0
-  if (selected === 0) say('Nothing in the archive fits.')
+  if (selected === 0)
+    say('Nothing in the archive fits. It has what Kafka acknowledged since the service set outbox.archive, for as long as that says.')
   else {
     const what = `Send ${count(selected, 'archived message')} again: groups that have handled one skip it, other readers see it twice`
     const reason = await consent(flags, what)
@@ -46,6 +47,12 @@ function selectionOf(flags: ArchivedFlags): ArchiveSelection {
     throw new ConfigurationError(
       'SELECTION_NEEDED',
       'Say which messages are meant: --from <time>, by when Kafka acknowledged them, and --to, --topic or --key to narrow it; or --message <id>.',
+    )
+  }
+  if (from !== undefined && to !== undefined && to <= from) {
+    throw new ConfigurationError(
+      'OPTION_INVALID',
+      `--to must be later than --from: nothing is between ${from.toISOString()} and ${to.toISOString()}.`,
     )
   }
   return {

@@ -44,9 +44,12 @@ export function outboxReleaseCommand(verb: Verb): Command {
   return takesJson(takesConsent(takesDatabase(command))).action(async (flags: ReleaseFlags) => {
     refuseBadId(flags.message)
     if (flags.fromArchive === true) {
+      if (flags.all === true)
+        throw notTogether('--all is about held keys, --from-archive about what Kafka has. Say a range: --from <time>.')
       await withDatabase(flags, 'outbox redrive', (database) => redriveFromArchive(database, flags))
       return
     }
+    if (flags.from !== undefined || flags.to !== undefined) throw notTogether('--from and --to are about the archive: add --from-archive.')
     const selection = selectionOf(flags)
     await withDatabase(flags, `outbox ${verb}`, (database) => release(database, verb, selection, flags))
   })
@@ -101,6 +104,10 @@ function selectionOf({ topic, key, message, all = false }: ReleaseFlags): HeldKe
     ...(key === undefined ? {} : { key }),
     ...(message === undefined ? {} : { messageId: message }),
   }
+}
+
+function notTogether(message: string): ConfigurationError {
+  return new ConfigurationError('OPTION_INVALID', message)
 }
 
 function refuseBadId(message: string | undefined): void {

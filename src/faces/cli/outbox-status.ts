@@ -38,6 +38,8 @@ function print(status: OutboxStatus): void {
       { name: 'bytes', of: (row) => row.bytes, right: true },
     ]),
   )
+  const troubles = topics.flatMap(({ trouble }) => trouble ?? [])
+  section(troubles.length > 0, () => console.log(troubles.join('\n')))
   section(held.length > 0, () => printHeld(held))
   section(writers.length > 0, () =>
     printTable(writers, [
@@ -59,8 +61,9 @@ export function printHeld(held: readonly HeldKey[]): void {
     { name: 'held for', of: ({ heldMs }) => age(heldMs), right: true },
     { name: 'waiting', of: ({ waiting }) => waiting, right: true },
     { name: 'refused message', of: ({ messageId }) => messageId },
-    { name: 'why', of: ({ reasonCode, reason }) => `${reasonCode}: ${reason}`.slice(0, 120) },
     { name: 'asked', of: ({ request }) => request ?? '' },
+    // Whole: its end says what to do.
+    { name: 'why', of: ({ reasonCode, reason }) => `${reasonCode}: ${reason}` },
   ])
 }
 

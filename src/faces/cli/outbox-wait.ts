@@ -50,7 +50,8 @@ export function outboxWaitCommand(): Command {
 }
 
 function outcome({ sendable, held }: { readonly sendable: number; readonly held: number }, timeout: string): string {
-  if (sendable > 0) return `${count(sendable, 'message')} still waits after ${timeout}. "trunkline outbox status" says why.`
+  if (sendable > 0)
+    return `${count(sendable, 'message')} still ${sendable === 1 ? 'waits' : 'wait'} after ${timeout}. "trunkline outbox status" says why.`
   if (held > 0) return `All sent but ${count(held, 'message')} of held keys. "trunkline outbox status" lists them.`
   return 'Everything that was committed is in Kafka.'
 }

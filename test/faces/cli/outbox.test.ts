@@ -73,6 +73,23 @@ test('status counts by topic, lists held keys with their cause, and names who ke
   expect(json.writers.map(({ state }: { state: string }) => state)).toContain('idle in transaction')
 })
 
+test('status says why a topic waits as a whole, as long as that lasts', async () => {
+  const incident = `insert into trunkline.incident (kind, subject, service, message, details, at)
+    values ('topic_missing', 'orders', 'shop', $1, '{}', trunkline.now() + $2::interval)`
+  await publish('held', 'a')
+  await hold('held')
+  // The held message is older than a trouble that is over.
+  await client.query("update trunkline.outbox set created_at = created_at - interval '1 hour' where convert_from(key, 'utf8') = 'held'")
+  await client.query(incident, ['It was missing.', '-10 minutes'])
+
+  const over = JSON.parse((await trunkline(['outbox', 'status', '--json'], at())).stdout)
+  await client.query(incident, ['Topic "orders" does not exist. Create it.', '0'])
+  const lasting = await trunkline(['outbox', 'status'], at())
+
+  expect(over.topics).toMatchObject([{ topic: 'orders', trouble: null }])
+  expect(lasting.stdout).toMatch(/^Topic "orders" does not exist\. Create it\.$/m)
+})
+
 test('redrive asks the relay, and the audit names who, what and why', async () => {
   await publish('a', 'b', 'b')
   await hold('a')
@@ -135,7 +152,17 @@ test('nothing is selected by accident', async () => {
   const both = await trunkline(['outbox', 'discard', '--all', '--topic', 'orders', '--yes', '--reason', 'x'], at())
   const noId = await trunkline(['outbox', 'discard', '--message', "'; drop table orders", '--yes', '--reason', 'x'], at())
 
-  for (const refused of [nothing, both, noId]) expect(refused.code).toBe(2)
+  const noArchive = await trunkline(['outbox', 'redrive', '--from', '2026-03-01', '--yes', '--reason', 'x'], at())
+  const allArchive = await trunkline(
+    ['outbox', 'redrive', '--from-archive', '--from', '2026-03-01', '--all', '--yes', '--reason', 'x'],
+    at(),
+  )
+  const backwards = ['outbox', 'redrive', '--from-archive', '--from', '2026-03-02', '--to', '2026-03-01', '--yes', '--reason', 'x']
+  const empty = await trunkline(backwards, at())
+
+  for (const refused of [nothing, both, noId, noArchive, allArchive, empty]) expect(refused.code).toBe(2)
+  expect(noArchive.stderr).toContain('add --from-archive')
+  expect(empty.stderr).toContain('--to must be later than --from')
   expect(nothing.stderr).toContain('Say which held keys are meant')
 })
 

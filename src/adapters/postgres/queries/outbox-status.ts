@@ -33,6 +33,8 @@ export interface TopicBacklog {
   readonly pending: number
   readonly oldestMs: number
   readonly bytes: number
+  /** Why it waits as a whole, where it does: what the incident says that came since its oldest message. Held keys are told apart. */
+  readonly trouble: string | null
 }
 
 export interface OpenTransaction {
@@ -56,6 +58,7 @@ export async function readOutboxStatus(database: Queryable): Promise<OutboxStatu
     pending: Number(row['pending']),
     oldestMs: Number(row['oldest_ms']),
     bytes: Number(row['bytes']),
+    trouble: row['trouble'] === null ? null : String(row['trouble']),
   }))
   const counted = backlogs.reduce((sum, { pending }) => sum + pending, 0)
   const row = rest.rows[0] ?? {}
@@ -83,11 +86,21 @@ export async function readOutboxStatus(database: Queryable): Promise<OutboxStatu
 
 const ageSql = (column: string): string => `extract(epoch from trunkline.now() - ${column}) * 1000`
 
+// An incident that is older than what waits was over before that came.
 const topicsSql = `
-  select topic, count(*) as pending, ${ageSql('min(created_at)')} as oldest_ms,
-         sum(coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) + octet_length(headers)) as bytes
-    from (select topic, created_at, key, value, headers from trunkline.outbox order by seq limit $1) as counted
-   group by topic
+  select backlog.topic, pending, ${ageSql('oldest')} as oldest_ms, bytes,
+         (select message from trunkline.incident
+           where kind = any ('{topic_missing,topic_refused,topic_partitions_shrank}') and subject = backlog.topic and at >= sendable
+           order by at desc limit 1) as trouble
+    from (
+      select topic, count(*) as pending, min(created_at) as oldest,
+             sum(coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) + octet_length(headers)) as bytes,
+             min(created_at) filter (
+               where ((topic, key) in (select topic, key from trunkline.outbox_held_key)) is not true
+                 and id not in (select head_id from trunkline.outbox_held_key)) as sendable
+        from (select topic, id, created_at, key, value, headers from trunkline.outbox order by seq limit $1) as counted
+       group by topic
+    ) as backlog
    order by pending desc, topic`
 
 // The lowest number is what the index knows; the last one is what the sequence gave out.
