@@ -21,8 +21,6 @@ export interface DiagnosticCatalogue {
   'relay.acked': { readonly topic: string; readonly partition: number; readonly messages: number }
   'relay.removing': { readonly messages: number }
   /** `slowestMs`: from a message's insert until Kafka had it and its row was gone. */
-  /** The database has no room for it; it is tried again, and nothing is sent twice for that. */
-  'relay.not_removed': { readonly messages: number; readonly reason: string }
   'relay.removed': { readonly messages: number; readonly slowestMs: number }
   'relay.unknown': { readonly topic: string; readonly partition: number; readonly reason: string }
   'relay.refused': { readonly topic: string; readonly partition: number; readonly scope: string; readonly reason: string }
@@ -58,6 +56,8 @@ export interface DiagnosticCatalogue {
     readonly p50Ms: number | undefined
     readonly p99Ms: number | undefined
   }
+  /** The database's disk is full; what was to be written is tried again. */
+  'relay.no_room': { readonly reason: string }
   'relay.polling_only': { readonly reason: string }
 
   /** Kafka did not answer when the service started; it starts all the same. */

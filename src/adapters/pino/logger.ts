@@ -22,7 +22,7 @@ const levels: Partial<Record<keyof DiagnosticCatalogue, Level>> = {
   'relay.released': 'info',
   'relay.overlooked': 'error',
   'relay.polling_only': 'warn',
-  'relay.not_removed': 'warn',
+  'relay.no_room': 'warn',
   'kafka.unheard': 'warn',
   'producer.replaced': 'warn',
   'consumer.assigned': 'info',

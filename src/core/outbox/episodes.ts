@@ -47,16 +47,19 @@ export class Episodes {
 
   async #once(incident: Incident, record: () => Promise<void>): Promise<void> {
     const episode = nameOf(incident)
-    const recording = this.#told.get(episode) ?? record()
-    const [oldest] = this.#told.keys()
-    if (this.#told.size >= EPISODES_MAX && oldest !== undefined) this.#told.delete(oldest)
-    this.#told.set(episode, recording)
     try {
-      await recording
+      await (this.#told.get(episode) ?? this.#begin(episode, record()))
     } catch (error) {
       this.#told.delete(episode)
       throw error
     }
+  }
+
+  #begin(episode: string, recording: Promise<void>): Promise<void> {
+    const [oldest] = this.#told.keys()
+    if (this.#told.size >= EPISODES_MAX && oldest !== undefined) this.#told.delete(oldest)
+    this.#told.set(episode, recording)
+    return recording
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../../foundation/clock.ts'
-import type { TrunklineError } from '../../foundation/errors.ts'
+import { isTrunklineError, type TrunklineError } from '../../foundation/errors.ts'
 import { positiveHash } from '../broker/partitioner.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { Incident } from '../incident.ts'
@@ -10,6 +10,7 @@ import type { Lanes } from './lanes.ts'
 import type { Hold, OutboxStore, PendingRow, StoredHold, Term } from './outbox-store.ts'
 import type { SettledMark } from './settled-mark.ts'
 import type { TopicRoutes } from './topic-routes.ts'
+import { whenThereIsRoom } from './when-there-is-room.ts'
 
 const LOOK_EVERY_MS = 250
 
@@ -88,22 +89,36 @@ export class Holding {
     const stored = await store.requests(this.#term)
     if (stored === undefined) return this.#events.onOver()
     for (const hold of held.requested(stored, inFlight.rows)) {
-      if (!(await this.#release(hold, hold.request === 'discard' ? 'discard' : 'redrive'))) return this.#events.onOver()
+      if (!(await this.#release(hold, hold.request === 'discard' ? 'discard' : 'redrive'))) return
     }
   }
 
   /** The key's rows are read again, in their order, before any that came after them. */
   async #release(hold: StoredHold, act: 'redrive' | 'discard'): Promise<boolean> {
-    const { held, store, lanes, diagnostics } = this.#parts
-    if (!(await store.unhold(this.#term, hold, act))) return false
+    const { held, lanes, diagnostics } = this.#parts
+    if (!(await this.#unhold(hold, act))) return false
     const from = held.delete(hold) ?? hold.headSeq
     lanes.readAgain(hold.topic, positiveHash(hold.key ?? Buffer.from(hold.headId)), from)
     diagnostics.emit('relay.released', { topic: hold.topic, id: hold.headId, act })
     return true
   }
 
+  /** @returns whether it was; the request stays where there is no room for what is discarded, and passes go on meanwhile */
+  async #unhold(hold: StoredHold, act: 'redrive' | 'discard'): Promise<boolean> {
+    try {
+      const mine = await this.#parts.store.unhold(this.#term, hold, act)
+      if (!mine) this.#events.onOver()
+      return mine
+    } catch (error) {
+      if (!isTrunklineError(error, 'DATABASE_FULL')) throw error
+      this.#parts.diagnostics.emit('relay.no_room', { reason: error.message })
+      return false
+    }
+  }
+
   async #store(hold: Hold): Promise<void> {
-    if (!(await this.#parts.store.hold(this.#term, hold))) return this.#events.onOver()
+    const stored = await whenThereIsRoom(this.#parts, () => this.#parts.store.hold(this.#term, hold))
+    if (!stored) return this.#events.onOver()
     this.#parts.diagnostics.emit('relay.held', { topic: hold.topic, id: hold.headId, reason: hold.reasonCode })
   }
 

@@ -141,7 +141,8 @@ export interface OutboxAppender<Tx> {
  *
  * There is one owner at a time, by a lease on the database's clock. Every read tells in its own snapshot
  * whether the lease is still mine, every write locks it and is one statement. What comes back `undefined`,
- * or `false`, means that the term is over, and that nothing was done.
+ * or `false`, means that the term is over, and that nothing was done. A write that throws a TransientError
+ * `DATABASE_FULL` did nothing either, and the term stands.
  */
 export interface OutboxStore {
   /** Takes the lease if nobody else holds it; an owner's new term ends its former one. @returns the new term; `undefined` while somebody else is in office */
@@ -160,7 +161,6 @@ export interface OutboxStore {
    * Deletes rows that Kafka acknowledged, by `seq` and `id`. A crash of the server may take it back; then they are sent again.
    *
    * @returns the number of the transaction that deleted them
-   * @throws TransientError `DATABASE_FULL` there is no room for it, in the archive; nothing was deleted, and the term stands
    */
   remove(term: Term, rows: readonly PendingRow[]): Promise<bigint | undefined>
 

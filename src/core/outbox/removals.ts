@@ -1,15 +1,13 @@
-import { backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { isTrunklineError } from '../../foundation/errors.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import type { OutboxStore, PendingRow, Term } from './outbox-store.ts'
+import { whenThereIsRoom } from './when-there-is-room.ts'
 
 /** Rows of one statement. */
 const REMOVE_MAX = 5_000
 /** So many need not wait for company. */
 const REMOVE_AT = 2_000
 const REMOVE_WITHIN_MS = 25
-const AGAIN = { minMs: 100, maxMs: 5_000 }
 
 export interface RemovalsParts {
   readonly store: OutboxStore
@@ -62,32 +60,20 @@ export class Removals {
   }
 
   async #remove(): Promise<void> {
-    const { diagnostics } = this.#parts
+    const { store, diagnostics } = this.#parts
     while (this.#acked.length > 0) {
       await this.#gather()
       const rows = this.#acked.splice(0, REMOVE_MAX)
       diagnostics.emit('relay.removing', { messages: rows.length })
-      const transactionId = await this.#removeWhenThereIsRoom(rows)
+      const transactionId = await whenThereIsRoom(this.#parts, () => {
+        this.#events.onRemoving()
+        return store.remove(this.#term, rows)
+      })
       if (transactionId === undefined) return this.#events.onOver()
       this.#events.onRemoved(rows, transactionId)
       diagnostics.emit('relay.removed', { messages: rows.length, slowestMs: this.#slowestMs(rows) })
     }
     this.#removing = undefined
-  }
-
-  /** What Kafka has would go there again in the next term, so a full disk ends none: the rows wait here, and with them those behind. */
-  async #removeWhenThereIsRoom(rows: readonly PendingRow[]): Promise<bigint | undefined> {
-    const { store, diagnostics, clock } = this.#parts
-    for (let attempt = 1; ; attempt++) {
-      this.#events.onRemoving()
-      try {
-        return await store.remove(this.#term, rows)
-      } catch (error) {
-        if (!isTrunklineError(error, 'DATABASE_FULL')) throw error
-        diagnostics.emit('relay.not_removed', { messages: rows.length, reason: error.message })
-        await clock.sleep(backoffMs(attempt, AGAIN))
-      }
-    }
   }
 
   /** By the clock of the database at its beginning and by ours at its end: they may differ, but not by less than nothing. */

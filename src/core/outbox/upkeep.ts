@@ -11,6 +11,7 @@ import type { SettledMark } from './settled-mark.ts'
 import { Stride } from './stride.ts'
 import { unlessAborted } from './unless-aborted.ts'
 import type { WakeUp } from './wake-up.ts'
+import { whenThereIsRoom } from './when-there-is-room.ts'
 
 const LOOK_EVERY_MS = 1_000
 const MOVE_MAX = 1_000
@@ -100,7 +101,7 @@ export class Upkeep {
   /** @returns when to look again; `undefined` when the term is over */
   async #moveDue(): Promise<number | undefined> {
     const { store, wakeUp, diagnostics } = this.#parts
-    const due = await store.moveDue(this.#term, MOVE_MAX)
+    const due = await whenThereIsRoom(this.#parts, () => store.moveDue(this.#term, MOVE_MAX))
     if (due === undefined) return undefined
     if (due.moved > 0) {
       diagnostics.emit('relay.due', { messages: due.moved })

@@ -127,7 +127,7 @@ test('a disk too full for the archive stops no sending and repeats nothing: what
 
   await disk.fill()
   await backbone.start()
-  await witness.saw('relay.not_removed', () => true, 3)
+  await witness.saw('relay.no_room', () => true, 3)
   const waiting = await count('outbox')
   await backbone.transaction((tx) => backbone.publish(tx, Counted({ key: 'a', version: 3 })))
   await witness.saw('delivery.applied', () => true, 3)

@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { OutboxStoreFactory } from '../../../src/core/outbox/outbox-store.ts'
+import { TransientError } from '../../../src/foundation/errors.ts'
+import { aroundOutbox } from '../../kit/broken/around-outbox.ts'
 import { until, Witness } from '../../kit/wait.ts'
 import { faults } from './faulty-producer.ts'
 import { RelayBench } from './relay-bench.ts'
@@ -151,4 +154,52 @@ test('messages in memory are limited in bytes too', async () => {
   expect(first).toEqual({ rows: 5, inFlight: 5 })
   expect(witness.all('relay.pass').every(({ inFlight }) => inFlight <= 5)).toBe(true)
   expect((await bench.messages('t'))[0]).toHaveLength(12)
+})
+
+test('a disk too full for a held key, for what is discarded or due costs the owner no office, and holds up nobody else', async () => {
+  const bench = await RelayBench.open({ t: 1 })
+  const full = { now: true }
+  const refused = new Set<string>()
+  const outboxes = (real: OutboxStoreFactory): OutboxStoreFactory =>
+    aroundOutbox(real, (store) => {
+      const refuse = (what: string): void => {
+        if (!full.now) return
+        refused.add(what)
+        throw new TransientError('DATABASE_FULL', 'No space left on device')
+      }
+      return {
+        hold: async (term, hold) => {
+          refuse('hold')
+          return await store.hold(term, hold)
+        },
+        unhold: async (term, hold, act) => {
+          refuse('unhold')
+          return await store.unhold(term, hold, act)
+        },
+        moveDue: async (term, limit) => {
+          refuse('due')
+          return await store.moveDue(term, limit)
+        },
+      }
+    })
+  const refusing = faults((_, __, messages) => (messages.includes('a1') ? 'refused record' : undefined))
+  const relay = bench.assembly({}, { ...refusing, outboxes })
+  const witness = new Witness(relay.diagnostics)
+  await bench.publish('t', 'a', 'a', 'b')
+
+  await relay.start({ run: ['relay'] })
+  await until('the neighbour', async () => (await bench.messages('t'))[0]?.includes('b1'))
+  await until('both', () => refused.has('hold') && refused.has('due'))
+  full.now = false
+  await witness.saw('relay.held')
+  full.now = true
+  await bench.request('discard')
+  await until('a discard', () => refused.has('unhold'))
+  await bench.publish('t', 'b')
+  await until('the neighbour', async () => (await bench.messages('t'))[0]?.includes('b2'))
+  full.now = false
+  await bench.relayed()
+
+  expect(await bench.messages('t')).toEqual([['b1', 'b2', 'a2']])
+  expect(witness.count('relay.term_ended')).toBe(0)
 })
