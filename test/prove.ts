@@ -12,6 +12,7 @@ import { proveBrokers } from './kit/prove-brokers.ts'
 import { proveCommits } from './kit/prove-commits.ts'
 import { proveFuzz } from './kit/prove-fuzz.ts'
 import { proveStandby } from './kit/prove-standby.ts'
+import { proveStorms } from './kit/prove-storms.ts'
 import { Random } from './kit/random.ts'
 import { Run } from './kit/run.ts'
 import type { Faults } from './kit/tally.ts'
@@ -38,6 +39,10 @@ const withoutRun: Readonly<Record<string, { readonly about: string; prove(seeds:
   },
   commits: { about: 'the replies to 1,000 COMMITs are lost, or the requests; none is told wrongly (G5)', prove: proveCommits },
   standby: { about: 'the primary of a synchronous pair dies under load, and its standby is promoted (G1–G6)', prove: proveStandby },
+  storms: {
+    about: '40 storms a seed over two relays: lost replies, refusals, requests, thefts of the lease, cut connections (G1, G2, G4)',
+    prove: proveStorms,
+  },
   fuzz: { about: 'valid messages are changed at random and read: 200,000 a seed (G10)', prove: proveFuzz },
   demo: { about: 'the demo, with one of its services killed half-way', prove: proveDemo },
 }
