@@ -59,6 +59,7 @@ export class OrmDatabase<Tx extends object> implements Database<Tx> {
     const open: Open = { state: 'open', turn: undefined, lostBy: undefined }
     let last: Last<Result> | undefined
     try {
+      await hooks.ahead?.(this.#parts.beside.outside)
       const { result, transactionId } = await source.transaction(async (tx) => {
         this.#open.set(tx, open)
         try {

@@ -20,7 +20,8 @@ import { isReplyLost, resolveLostReply } from './lost-reply.ts'
 import { askOutcome, generationSql, toTransactionId } from './outcome.ts'
 import { PoolEnd } from './pool-end.ts'
 import { PreparedStatements } from './prepared-statements.ts'
-import { OpenTransaction, statement } from './transaction.ts'
+import { statement } from './statement.ts'
+import { OpenTransaction } from './transaction.ts'
 import { OpenPart } from './transaction-part.ts'
 import { Wakefulness } from './wakefulness.ts'
 
@@ -93,8 +94,9 @@ export class PostgresDatabase implements Database<Transaction> {
     const transaction = new OpenTransaction(loan.client, hooks, this.#shared)
     this.#open.set(transaction.face, transaction)
     try {
-      // Not awaited: BEGIN and the first statement of the work leave together.
-      const begun = transaction.begin()
+      // Not awaited: what comes first, BEGIN and the first statement of the work leave together.
+      const ahead = hooks.ahead?.(transaction.ahead)
+      const begun = Promise.all([ahead, transaction.begin()])
       begun.catch(() => undefined)
       const result = await work(transaction.face)
       await begun
@@ -102,7 +104,7 @@ export class PostgresDatabase implements Database<Transaction> {
       loan.giveBack()
       return result
     } catch (error) {
-      transaction.close()
+      transaction.close('now')
       await this.#abandon(loan, transaction, error)
       throw reasonOf(transaction, error)
     }
@@ -125,7 +127,7 @@ export class PostgresDatabase implements Database<Transaction> {
     const inserted = together ? undefined : await last
     const number = reruns ? undefined : (inserted ?? transaction.number ?? (await transaction.askNumber()))
     const transactionId = number === undefined ? undefined : toTransactionId(loan.generation, number)
-    transaction.close()
+    transaction.close('with what follows')
     const { diagnostics } = this.#parts
     diagnostics.emit('transaction.committing', { transactionId })
     const [statements, committed] = await Promise.allSettled([last, sendCommit(transaction)])
@@ -153,7 +155,7 @@ export class PostgresDatabase implements Database<Transaction> {
   }
 
   savepoint<Result>(tx: Transaction, work: () => Promise<Result>): Promise<Result> {
-    return this.#whole(tx).savepoint(work, tx)
+    return this.#whole(tx).savepoint(work, tx, 'at once')
   }
 
   #whole(tx: Transaction): OpenTransaction {

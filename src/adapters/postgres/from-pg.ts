@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import type { QueryResult, Transaction } from '../../core/database/database.ts'
 import { mapDatabaseError } from './errors.ts'
-import { statement } from './transaction.ts'
+import { statement } from './statement.ts'
 
 const given = new WeakSet<object>()
 

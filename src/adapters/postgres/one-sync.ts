@@ -16,6 +16,7 @@ export class OneSync {
   readonly #client: PoolClient
   readonly #connection: DriverConnection | undefined
   #group: StatementGroup | undefined
+  readonly #ahead: StatementGroup[] = []
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(client: PoolClient) {
@@ -28,6 +29,15 @@ export class OneSync {
     return this.#connection === undefined
   }
 
+  /** Sends a statement that is a transaction of its own, before BEGIN: in the same write, but behind it stands a Sync. */
+  sendAhead(query: QueryConfig): Promise<StatementAnswer> {
+    if (this.#connection === undefined) return this.send(query)
+    const alone = new StatementGroup(this.#client, this.#connection)
+    const answer = alone.add(query)
+    this.#ahead.push(alone)
+    return answer
+  }
+
   send(query: QueryConfig): Promise<StatementAnswer> {
     if (this.#connection !== undefined) return this.#sendTogether(query, this.#connection)
     if (this.#client.pipeline) {
@@ -37,6 +47,11 @@ export class OneSync {
     const answer = this.#turn.then(() => this.#client.query(query))
     this.#turn = answer.catch(() => undefined)
     return answer
+  }
+
+  /** What was to be sent leaves now: the connection is about to be given up, which still answers what it was asked before. */
+  flush(): void {
+    if (this.#group !== undefined) this.#leave(this.#group)
   }
 
   #sendTogether(query: QueryConfig, connection: DriverConnection): Promise<StatementAnswer> {
@@ -57,7 +72,11 @@ export class OneSync {
   #leave(group: StatementGroup): void {
     if (this.#group !== group) return
     this.#group = undefined
-    if (group.size > 0) this.#client.query(group)
+    const leaving = [...this.#ahead.splice(0), group].filter(({ size }) => size > 0)
+    const stream = this.#connection?.stream
+    stream?.cork()
+    for (const each of leaving) this.#client.query(each)
+    stream?.uncork()
   }
 }
 

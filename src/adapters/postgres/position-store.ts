@@ -1,5 +1,5 @@
 import type { GroupPartition, Position, PositionStore, Started } from '../../core/consume/position-store.ts'
-import type { Database, QueryResult } from '../../core/database/database.ts'
+import type { Database, Queryable, QueryResult } from '../../core/database/database.ts'
 
 export class PostgresPositionStore<Tx> implements PositionStore<Tx> {
   readonly #database: Database<Tx>
@@ -19,8 +19,14 @@ export class PostgresPositionStore<Tx> implements PositionStore<Tx> {
     return rows[0] === undefined ? undefined : toPosition(rows[0])
   }
 
-  async mark({ group, topic, partition }: GroupPartition, epoch: bigint, { to, by }: Started, durable: boolean): Promise<boolean> {
-    const { rowCount } = await this.#database.outside.query(markSql, [group, topic, partition, epoch, to, by, durable], 'often')
+  async mark(
+    { group, topic, partition }: GroupPartition,
+    epoch: bigint,
+    { to, by }: Started,
+    durable: boolean,
+    alone: Queryable = this.#database.outside,
+  ): Promise<boolean> {
+    const { rowCount } = await alone.query(markSql, [group, topic, partition, epoch, to, by, durable], 'often')
     return rowCount === 1
   }
 

@@ -24,14 +24,15 @@ export class PreparedStatements {
   #works = true
   #behindPooler = false
 
-  /** Whether the next statement may come to a server that was not told what this one was. */
-  get mayBeUnknown(): boolean {
-    return this.#behindPooler
-  }
-
   /** Notes which process of the server answers, and which one the connection was told at its start: behind a pooler they differ. */
   heard(answering: unknown, told: unknown): void {
     if (typeof told === 'number' && typeof answering === 'number' && answering !== told) this.#behindPooler = true
+  }
+
+  /** Behind a pooler a name may be unknown: whoever does not run the work again should not have to hear of that. */
+  nameFor(text: string, often: 'often' | 'perhaps' | undefined, runsAgain: boolean): string | undefined {
+    if (often === undefined || (this.#behindPooler && !runsAgain)) return undefined
+    return often === 'often' ? this.nameOf(text) : this.nameIfOften(text)
   }
 
   /** The same name for the same text only, whoever else prepares statements behind a pooler. @returns `undefined` when names do not work here */

@@ -74,7 +74,8 @@ export class OpenPart implements TransactionPart<Transaction> {
       return await this.#transaction.savepoint(work, this.tx)
     } catch (error) {
       // What failed inside was undone with it.
-      this.#lostBy = this.#transaction.lostBy
+      const { lostBy } = this.#transaction
+      this.#lostBy = lostBy !== undefined && isTrunklineError(error, 'TRANSACTION_LOST') ? error : lostBy
       throw error
     }
   }

@@ -1,12 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { PoolClient, QueryConfig } from 'pg'
-import type { QueryResult, Transaction, TransactionHooks } from '../../core/database/database.ts'
-import { type ConflictError, type PermanentError, TrunklineError } from '../../foundation/errors.ts'
+import type { Queryable, QueryResult, Transaction, TransactionHooks } from '../../core/database/database.ts'
+import { TrunklineError } from '../../foundation/errors.ts'
 import { codeOf, isFromServer, mapDatabaseError, transactionLost } from './errors.ts'
+import { Loss } from './loss.ts'
 import { OneSync } from './one-sync.ts'
 import type { StatementAnswer } from './pending-answer.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
 import { refuseControl } from './refuse-control.ts'
+import { isUndone, nameOf, type Savepoint } from './savepoint.ts'
+import { statement, toResult } from './statement.ts'
 import { connectionIsGone, ended, notPrepared, savepointEnded, savepointOpen, savepointStillOpen } from './transaction-errors.ts'
 import { numberSql, TransactionNumber } from './transaction-number.ts'
 import type { Wakefulness } from './wakefulness.ts'
@@ -15,13 +18,6 @@ import type { Wakefulness } from './wakefulness.ts'
 export interface OpenTransactionParts {
   readonly prepared: PreparedStatements
   readonly wakefulness: Wakefulness
-}
-
-/** A part of the work that can be undone alone. */
-interface Savepoint {
-  readonly depth: number
-  readonly outer: Savepoint | undefined
-  state: 'open' | 'kept' | 'undone'
 }
 
 /**
@@ -35,11 +31,7 @@ export class OpenTransaction {
   readonly #parts: OpenTransactionParts
   readonly #pending = new Set<Promise<unknown>>()
   #open = true
-  #lostBy: unknown
-  /** Then each statement would be a transaction of its own. */
-  #notBegun: { readonly error: unknown } | undefined
-  /** Work that got beside a savepoint, or a server that forgot a statement: no rollback to a savepoint makes that good. */
-  #lostForGoodBy: PermanentError | ConflictError | undefined
+  readonly #loss = new Loss()
   #innermost: Savepoint | undefined
   /** In which savepoint the running code stands; made with the first one. */
   #places: AsyncLocalStorage<Savepoint> | undefined
@@ -47,6 +39,8 @@ export class OpenTransaction {
   #openParts = 0
   readonly #number: TransactionNumber
   readonly face: Transaction
+  /** Sends statements in front of BEGIN, which commit by themselves; nothing after it. */
+  readonly ahead: Queryable
 
   constructor(client: PoolClient, hooks: TransactionHooks<Transaction>, parts: OpenTransactionParts) {
     this.#sender = new OneSync(client)
@@ -59,6 +53,7 @@ export class OpenTransaction {
       savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.savepoint(work, this.face)),
     }
     this.face = Object.freeze(face) as unknown as Transaction
+    this.ahead = { query: (text, values = [], often) => this.#queryAhead(text, values, often) }
   }
 
   /** The transaction's number on the server, where a statement of the work has written and the server has told it. */
@@ -68,12 +63,12 @@ export class OpenTransaction {
 
   /** The error that lost the transaction: Postgres would answer COMMIT with a silent rollback. */
   get lostBy(): unknown {
-    return this.#lostForGoodBy ?? this.#lostBy
+    return this.#loss.reason
   }
 
   /** Asked when the work has returned. @throws the error that lost the transaction */
   refuseIfLost(): void {
-    if (this.#innermost !== undefined) this.#lostForGoodBy ??= savepointStillOpen()
+    if (this.#innermost !== undefined) this.#loss.forGood(savepointStillOpen())
     if (this.lostBy !== undefined) throw this.lostBy
   }
 
@@ -101,8 +96,10 @@ export class OpenTransaction {
     await this.#number.settled()
   }
 
-  close(): void {
+  /** @param leaves when what was to be sent leaves: COMMIT may follow in the same write, or nothing does */
+  close(leaves: 'with what follows' | 'now'): void {
     this.#open = false
+    if (leaves === 'now') this.#sender.flush()
   }
 
   /**
@@ -117,8 +114,7 @@ export class OpenTransaction {
     if (place === this.#innermost && !over) return
     // What was undone may go on running for a while; it is refused, and the rest is as if it had never been.
     if (place !== undefined && isUndone(place)) throw savepointEnded()
-    this.#lostForGoodBy ??= over ? savepointEnded() : savepointOpen()
-    throw this.#lostForGoodBy
+    throw this.#loss.forGood(over ? savepointEnded() : savepointOpen())
   }
 
   /** Not awaited, it must not end the process when it fails: the transaction is lost by it, and says why. */
@@ -140,14 +136,21 @@ export class OpenTransaction {
     return this.run(text, values, this.#hooks.rerunsWhenUnknown === true ? 'perhaps' : undefined)
   }
 
+  async #queryAhead(text: string, values: readonly unknown[], often: 'often' | undefined): Promise<QueryResult> {
+    const name = this.#nameOf(text, often)
+    try {
+      return toResult(await this.#sender.sendAhead(statement(text, values, name)))
+    } catch (error) {
+      if (name !== undefined && this.#parts.prepared.isRefusal(error, text)) throw notPrepared(error)
+      throw mapDatabaseError(error, 'A statement failed')
+    }
+  }
+
   /** Sends BEGIN; the first statement of the work leaves with it. */
   async begin(): Promise<void> {
-    try {
-      await this.#run('begin isolation level read committed')
-    } catch (error) {
-      this.#notBegun = { error }
-      throw error
-    }
+    await this.#run('begin isolation level read committed').catch((error: unknown) => {
+      throw this.#loss.notBegun(error)
+    })
   }
 
   /** Runs a statement of the work, or of the spine. */
@@ -178,8 +181,9 @@ export class OpenTransaction {
   #run(text: string, values: readonly unknown[] = [], often?: 'often' | 'perhaps'): Promise<QueryResult> {
     // Also for the end of a savepoint: by then the connection may be somebody else's.
     if (!this.#open) return Promise.reject(ended())
-    if (this.#notBegun !== undefined) return Promise.reject(transactionLost('A statement failed', this.#notBegun.error))
+    if (!this.#loss.begun) return Promise.reject(transactionLost('A statement failed', this.lostBy))
     const name = this.#nameOf(text, often)
+    const depth = this.#innermost?.depth
     const sent = this.send(statement(text, values, name))
     const answered = this.#await(sent, often === 'perhaps')
     return sent.then(
@@ -189,7 +193,7 @@ export class OpenTransaction {
       },
       (error: unknown) => {
         answered()
-        throw this.#failed(error, text, name)
+        throw this.#failed(error, text, name, depth)
       },
     )
   }
@@ -206,26 +210,22 @@ export class OpenTransaction {
   }
 
   #nameOf(text: string, often: 'often' | 'perhaps' | undefined): string | undefined {
-    const { prepared } = this.#parts
-    // Behind a pooler a name may be unknown: whoever does not run the work again should not have to hear of that.
-    if (often === undefined || (prepared.mayBeUnknown && this.#hooks.rerunsWhenUnknown !== true)) return undefined
-    return often === 'often' ? prepared.nameOf(text) : prepared.nameIfOften(text)
+    return this.#parts.prepared.nameFor(text, often, this.#hooks.rerunsWhenUnknown === true)
   }
 
   /** @returns what the sender hears; by then the transaction is lost */
-  #failed(error: unknown, text: string, name: string | undefined): unknown {
+  #failed(error: unknown, text: string, name: string | undefined, depth = 0): unknown {
     // In a lost transaction nothing is prepared, so its next use is unknown to the server: that says nothing about names.
     if (name !== undefined && this.lostBy !== undefined && codeOf(error) === '26000') return transactionLost('A statement failed', error)
     if (name !== undefined && this.#parts.prepared.isRefusal(error, text)) {
-      const refused = notPrepared(error)
       // Work that catches it must not take it for an answer about its data.
-      this.#lostForGoodBy ??= refused
-      return refused
+      this.#loss.forGood(notPrepared(error))
+      return notPrepared(error)
     }
     const mapped = mapDatabaseError(error, 'A statement failed')
     const isUnwritable = mapped === error && !isFromServer(error) && !(error instanceof TrunklineError)
     if (name !== undefined && isUnwritable && this.#sender.closesUnwritable) this.#parts.prepared.neverName(text)
-    this.#lostBy ??= mapped
+    this.#loss.byStatement(mapped, depth)
     return mapped
   }
 
@@ -234,17 +234,24 @@ export class OpenTransaction {
     return this.#sender.send(query)
   }
 
-  /** @param face of the work that asks: what it published inside goes with a rollback */
-  async savepoint<Result>(work: () => Promise<Result>, face: Transaction): Promise<Result> {
+  /**
+   * @param face of the work that asks: what it published inside goes with a rollback
+   */
+  async savepoint<Result>(work: () => Promise<Result>, face: Transaction, ends: Savepoint['ends'] = 'awaited'): Promise<Result> {
     this.checkPlace()
+    if (this.lostBy !== undefined) throw transactionLost('A savepoint was not set', this.lostBy)
     const outer = this.#innermost
-    const savepoint: Savepoint = { depth: (outer?.depth ?? 0) + 1, outer, state: 'open' }
+    const savepoint: Savepoint = { depth: (outer?.depth ?? 0) + 1, outer, ends, state: 'open', set: Promise.resolve(false) }
     const undo = this.#hooks.onSavepoint?.(face)
     this.#places ??= new AsyncLocalStorage()
     // Before the first wait: whatever comes beside it from now on is refused.
     this.#innermost = savepoint
     try {
-      await this.#run(`savepoint ${nameOf(savepoint)}`)
+      // Not awaited: the first statements of the work leave with it.
+      savepoint.set = this.#run(`savepoint ${nameOf(savepoint)}`).then(
+        () => true,
+        () => false,
+      )
       return await this.#inside(savepoint, this.#places, work)
     } catch (error) {
       savepoint.state = 'undone'
@@ -261,39 +268,33 @@ export class OpenTransaction {
       this.#refuseOpenInside(savepoint)
       if (this.lostBy !== undefined) throw this.lostBy
       savepoint.state = 'kept'
-      await this.#run(`release savepoint ${nameOf(savepoint)}`)
+      await this.#end(savepoint, 'release')
       return result
     } catch (error) {
       savepoint.state = 'undone'
       this.#refuseOpenInside(savepoint)
       await this.settled()
-      if (connectionIsGone(this.#lostBy)) throw this.#lostBy
-      this.#lostBy = undefined
-      await this.#run(`rollback to savepoint ${nameOf(savepoint)}`)
+      // Where it was never set, the transaction had been lost before: there is nothing to go back to.
+      if (connectionIsGone(this.lostBy) || !(await savepoint.set)) throw this.lostBy
+      this.#loss.undone(savepoint.depth)
+      await this.#end(savepoint, 'rollback to')
       throw error
     }
   }
 
+  /** Not among what is waited for before COMMIT, which it may leave with. A failure loses the transaction, as any. */
+  async #end(savepoint: Savepoint, how: 'release' | 'rollback to'): Promise<void> {
+    if (!this.#open) throw ended()
+    const text = `${how} savepoint ${nameOf(savepoint)}`
+    const sent = this.send(statement(text)).catch((error: unknown) => {
+      throw this.#failed(error, text, undefined)
+    })
+    sent.catch(() => undefined)
+    if (savepoint.ends === 'awaited') await sent
+  }
+
   /** Its end would also end a savepoint inside whose work is still running. */
   #refuseOpenInside(savepoint: Savepoint): void {
-    if (this.#innermost !== savepoint) this.#lostForGoodBy ??= savepointStillOpen()
+    if (this.#innermost !== savepoint) this.#loss.forGood(savepointStillOpen())
   }
-}
-
-function nameOf({ depth }: Savepoint): string {
-  return `trunkline_${depth}`
-}
-
-function isUndone(savepoint: Savepoint): boolean {
-  return savepoint.state === 'undone' || (savepoint.outer !== undefined && isUndone(savepoint.outer))
-}
-
-/** The extended protocol takes one statement at a time, so "select 1; commit" is an error of the server. */
-export function statement(text: string, values: readonly unknown[] = [], name?: string): QueryConfig & { queryMode: 'extended' } {
-  const query = { text, values: [...values], queryMode: 'extended' as const }
-  return name === undefined ? query : { ...query, name }
-}
-
-function toResult(result: StatementAnswer): QueryResult {
-  return { rows: result.rows, rowCount: result.rowCount ?? 0 }
 }

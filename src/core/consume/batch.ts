@@ -1,3 +1,4 @@
+import type { Queryable } from '../database/database.ts'
 import { type EffectParts, type HeldPartition, placeOf, positionFenced } from './effect.ts'
 import { keptInPart } from './kept-form.ts'
 import type { BatchRecord } from './lanes.ts'
@@ -31,9 +32,14 @@ export async function applyBatch<Tx extends object>(
   const { diagnostics, publisher, share } = parts
   const to = (records.at(-1)?.record.offset ?? held.next) + 1n
   const about = { ...placeOf(held), offset: records[0]?.record.offset ?? held.next, messages: records.length }
+  let noted: Promise<unknown> | undefined
+  const ahead = (alone: Queryable): Promise<unknown> => {
+    noted = note(parts, held, trial, alone)
+    return noted
+  }
   const work = async (tx: Tx): Promise<{ tx: Tx; plan: BatchPlan<Tx> }> => {
     diagnostics.emit('batch.began', about)
-    const facts = await claim(parts, tx, held, records, trial, to)
+    const [facts] = await allDone([claim(parts, tx, held, records, trial, to), noted ?? Promise.resolve()])
     diagnostics.emit('batch.claimed', about)
     const planned = planBatch(held, records, facts)
     await setAside(parts, tx, planned.kept, trial)
@@ -42,7 +48,7 @@ export async function applyBatch<Tx extends object>(
     diagnostics.emit('batch.committing', about)
     return { tx, plan }
   }
-  const { tx, plan } = await share.use(subjectOf(held), () => publisher.transaction(work, { rerunsWhenUnknown: true }))
+  const { tx, plan } = await share.use(subjectOf(held), () => publisher.transaction(work, { rerunsWhenUnknown: true, ahead }))
   if (trial.mode === 'batch') held.next = to
   diagnostics.emit('batch.committed', about)
   for (const each of [tx, ...trial.txs]) parts.incidents.announce(each)
@@ -50,6 +56,18 @@ export async function applyBatch<Tx extends object>(
   if (plan.kept.some(({ message }) => runsAtOnce(message))) parts.onParked()
   // After the commit, because it may be the incident that was refused; the kept row is there in any case.
   if (!trial.form.whole) await tellOfForm(parts, held, plan.kept)
+}
+
+/** What has begun is noted before the first handler starts; see `crash-loop.ts`. A fence that has fallen says so by itself. */
+async function note<Tx extends object>(
+  { positions }: EffectParts<Tx>,
+  held: HeldPartition,
+  { mark }: Trial<Tx>,
+  alone: Queryable,
+): Promise<void> {
+  if (mark === undefined) return
+  await positions.mark(held, held.epoch, mark.started, false, alone)
+  mark.isNoted = true
 }
 
 /**

@@ -222,17 +222,18 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     const { clock } = this.#parts
     const { size } = this.#paceOf(held)
     const due = firstOf(records, held.next, size.next)
-    // It is on its way while the records are decoded.
-    const marked = markBegun(this.#parts, held, due, false)
-    const routing = this.#route(held, due, signal)
-    await Promise.allSettled([routing, marked])
-    const { batch, mode } = sameMode(await routing)
-    if (batch.length === 0) return
-    await marked
+    const { batch, mode } = sameMode(await this.#route(held, due, signal))
+    const last = batch.at(-1)
+    if (last === undefined) return
     this.#lookAhead(held, records, due, size.next)
     const begun = clock.monotonic()
+    const mark = { started: { to: last.record.offset + 1n, by: this.#parts.processId }, isNoted: false }
+    // Where each commits for itself, what has begun is noted once for all.
+    if (mode === 'message') await markBegun(this.#parts, held, [last.record], false)
     const settled =
-      mode === 'batch' ? await settleBatch(this.#parts, held, batch, mode, signal) : await settleEach(this.#parts, held, batch, signal)
+      mode === 'batch'
+        ? await settleBatch(this.#parts, held, batch, mode, signal, { mark })
+        : await settleEach(this.#parts, held, batch, signal)
     size.settled(settled.messages, clock.monotonic() - begun, settled)
   }
 

@@ -1,3 +1,5 @@
+import type { Queryable } from '../database/database.ts'
+
 /** One partition as one group reads it. */
 export interface GroupPartition {
   readonly group: string
@@ -38,9 +40,10 @@ export interface PositionStore<Tx> {
    * Notes what is about to begin, in a commit of its own; whatever moves the position so far takes it back.
    *
    * @param durable whether a crash of the database must keep it too
+   * @param alone where it is sent; by default, on a connection of the pool
    * @returns whether the epoch still stood
    */
-  mark(place: GroupPartition, epoch: bigint, started: Started, durable: boolean): Promise<boolean>
+  mark(place: GroupPartition, epoch: bigint, started: Started, durable: boolean, alone?: Queryable): Promise<boolean>
 
   /** Takes back what a process had noted: nothing of it runs any more. */
   unmark(place: GroupPartition, by: string): Promise<void>

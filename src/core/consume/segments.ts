@@ -21,12 +21,12 @@ export interface ClaimedBatch<Tx> {
  * Runs the handlers of a batch in segments, each behind a savepoint. A message that throws costs its segment a rerun,
  * not the batch its transaction.
  *
- * What threw is set aside at once, behind effects of the segments before it. That locks parked keys after the user's
+ * What threw is set aside at the end, together, behind the effects of the others. That locks parked keys after the user's
  * rows, against the global order. It can wait in a circle only if a person redrove a message of that very key after the
  * batch looked, and a worker that took it up waits for a row of ours: otherwise only the holder of the partition parks
  * its keys. PostgreSQL then undoes one of the two, which is a conflict and runs again without charge.
  *
- * @param keep sets aside; each record once
+ * @param keep sets aside; called once
  * @returns what became of the batch in the end
  * @throws what is not one handler's failure, or leaves the transaction unusable: the batch must be rolled back
  */
@@ -39,7 +39,6 @@ export async function runInSegments<Tx extends object>(
   keep: (kept: readonly Kept<Tx>[]) => Promise<void>,
 ): Promise<BatchPlan<Tx>> {
   let current = plan
-  const keptBefore = new Set(plan.kept.map(({ of }) => of))
   for (let at = 0; at < current.run.length; ) {
     const segment = current.run.slice(at, at + SEGMENT)
     const threw = await trySegment(parts, tx, held, segment, trial)
@@ -49,10 +48,9 @@ export async function runInSegments<Tx extends object>(
     }
     for (const { of, error } of threw) trial.charge(of, error)
     current = planBatch(held, records, { ...facts, failed: trial.failed })
-    const more = current.kept.filter(({ of }) => !keptBefore.has(of))
-    await keep(more)
-    for (const { of } of more) keptBefore.add(of)
   }
+  const keptBefore = new Set(plan.kept.map(({ of }) => of))
+  await keep(current.kept.filter(({ of }) => !keptBefore.has(of)))
   return current
 }
 

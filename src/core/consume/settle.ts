@@ -8,7 +8,7 @@ import { type BatchRecord, isMessage, type MessageRecord } from './lanes.ts'
 import { fateAfter } from './policies/fate.ts'
 import { isCharged, type Reaction, reactionTo } from './retry.ts'
 import type { Failure } from './set-aside.ts'
-import { newTrial, type Thrown, type Trial } from './trial.ts'
+import { type BeginMark, newTrial, type Thrown, type Trial } from './trial.ts'
 
 /** Reruns after a conflict before a batch is halved, and before a message alone has failed. */
 const BATCH_CONFLICTS_MAX = 5
@@ -24,7 +24,6 @@ export interface SettleParts<Tx extends object> extends EffectParts<Tx> {}
  * The batch is tried whole. When a handler throws, its lane is set aside and the rest runs again; what failed and is
  * nobody's (an error at COMMIT) is found by halving. So a bad message costs its neighbours a rerun, never their effect.
  *
- * @param charged a message that is set aside without being tried
  * @returns how it went; the records from `held.next` on are still to be settled
  * @throws ConflictError `POSITION_FENCED` nothing was changed
  * @throws TransientError the infrastructure failed, not a message; nothing was changed and no attempt is spent
@@ -35,9 +34,9 @@ export async function settleBatch<Tx extends object>(
   records: readonly BatchRecord<Tx>[],
   mode: Trial<Tx>['mode'],
   signal: AbortSignal,
-  charged?: { readonly of: BatchRecord<Tx>; readonly failure: Failure },
+  { charged, mark }: SettleOptions<Tx> = {},
 ): Promise<Settled> {
-  const tries = new Tries(records, mode, signal)
+  const tries = new Tries(records, mode, signal, mark)
   if (charged !== undefined) tries.setAside(charged.of, charged.failure)
   const charging = (of: MessageRecord<Tx>, error: unknown): void => charge(parts, held, tries, of, error)
   while (true) {
@@ -69,6 +68,13 @@ export async function settleBatch<Tx extends object>(
   }
 }
 
+export interface SettleOptions<Tx> {
+  /** A message that is set aside without being tried. */
+  readonly charged?: { readonly of: BatchRecord<Tx>; readonly failure: Failure }
+  /** What is noted before the first handler starts, in one write with the batch. */
+  readonly mark?: BeginMark
+}
+
 export interface Settled {
   readonly messages: number
   /** How often something had to be run again. */
@@ -97,6 +103,7 @@ type Next = 'give up' | 'conflict' | 'halve' | 'charge' | 'again'
 class Tries<Tx> {
   readonly #mode: Trial<Tx>['mode']
   readonly #signal: AbortSignal
+  readonly #mark: BeginMark | undefined
   readonly #failed = new Map<BatchRecord<Tx>, Failure>()
   #batch: readonly BatchRecord<Tx>[]
   #interleaves = true
@@ -105,8 +112,9 @@ class Tries<Tx> {
   #halved = false
   conflicts = 0
 
-  constructor(records: readonly BatchRecord<Tx>[], mode: Trial<Tx>['mode'], signal: AbortSignal) {
+  constructor(records: readonly BatchRecord<Tx>[], mode: Trial<Tx>['mode'], signal: AbortSignal, mark?: BeginMark) {
     this.#batch = records
+    this.#mark = mark
     this.#mode = mode
     this.#signal = signal
   }
@@ -127,6 +135,7 @@ class Tries<Tx> {
       cautious: held.caution > 0 && !this.#alone,
       failed: this.#failed,
       signal: this.#signal,
+      mark: this.#mark?.isNoted === false ? this.#mark : undefined,
       charge,
     }
     return newTrial(plan, keptForms[this.#form])

@@ -56,7 +56,7 @@ async function charge<Tx extends object>(
   const { message, subscription } = each.routed
   const { group, topic, partition } = held
   const failure = chargeOf(subscription.policy, message.name)
-  await settleBatch(parts, held, [each], 'batch', signal, { of: each, failure })
+  await settleBatch(parts, held, [each], 'batch', signal, { charged: { of: each, failure } })
   parts.diagnostics.emit('delivery.failed', { group, type: message.type, id: message.id, attempt: 1, reason: failure.reason.code })
   const incident = {
     kind: 'process_ended',

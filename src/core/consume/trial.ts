@@ -1,5 +1,6 @@
 import { type KeptForm, keptForms } from './kept-form.ts'
 import type { BatchRecord, MessageRecord } from './lanes.ts'
+import type { Started } from './position-store.ts'
 import type { Failure } from './set-aside.ts'
 
 /** A handler's error, and whether it was only hit by another's. */
@@ -7,6 +8,12 @@ export interface Thrown<Tx> {
   readonly of: MessageRecord<Tx>
   readonly error: unknown
   readonly spoiled: boolean
+}
+
+/** What a process notes before a batch runs, so that it is found if the process dies; see `crash-loop.ts`. */
+export interface BeginMark {
+  readonly started: Started
+  isNoted: boolean
 }
 
 /** One try of a batch: how it is to be run, and afterwards what went wrong. */
@@ -21,6 +28,8 @@ export interface Trial<Tx> {
   /** Messages that are to be set aside. */
   readonly failed: ReadonlyMap<BatchRecord<Tx>, Failure>
   readonly signal: AbortSignal
+  /** What is still to be noted in front of it. */
+  readonly mark: BeginMark | undefined
   /** Records a handler's failure: afterwards its message is to be set aside. */
   readonly charge: (of: MessageRecord<Tx>, error: unknown) => void
 
@@ -39,7 +48,7 @@ export interface Trial<Tx> {
 }
 
 export function newTrial<Tx>(
-  plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'cautious' | 'failed' | 'signal' | 'charge'>,
+  plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'cautious' | 'failed' | 'signal' | 'mark' | 'charge'>,
   form = keptForms[0],
 ): Trial<Tx> {
   return { ...plan, form, threw: [], txs: [], interleaved: false, handlerRan: false, refused: false, stopAt: Number.POSITIVE_INFINITY }

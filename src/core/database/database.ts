@@ -36,6 +36,12 @@ export interface Transaction extends Queryable {
 /** What the spine does around the user's work; all of it inside the same transaction. */
 export interface TransactionHooks<Tx> {
   /**
+   * A statement that is committed by itself before the work: where the transactions are our own it leaves in front of BEGIN,
+   * in one write with it, so that it is decided when the first statement of the work is answered. Where it fails, nothing is
+   * kept; the work can begin all the same.
+   */
+  ahead?(alone: Queryable): Promise<unknown>
+  /**
    * The last statements before COMMIT.
    *
    * @returns the transaction's number on the server when a statement gave it, so that a lost COMMIT reply can be resolved
@@ -111,7 +117,11 @@ export interface Database<Tx> {
    */
   part?(tx: Tx): TransactionPart<Tx>
 
-  /** As {@link Transaction.savepoint}, with everything that parts do inside. Present where `part` is. */
+  /**
+   * As {@link Transaction.savepoint}, with everything that parts do inside. Present where `part` is.
+   *
+   * What follows leaves with its end, so it resolves when the work has: that its end failed, what follows is told.
+   */
   savepoint?<Result>(tx: Tx, work: () => Promise<Result>): Promise<Result>
 
   /** Whether it is a transaction that may be published in: of this database, open or ended, or a caller's own. */

@@ -89,7 +89,7 @@ export class Publisher<Tx extends object> {
    */
   async transaction<Result>(
     work: (tx: Tx) => Promise<Result>,
-    options: { cause?: Cause; rerunsWhenUnknown?: boolean } = {},
+    options: { cause?: Cause } & Pick<TransactionHooks<Tx>, 'rerunsWhenUnknown' | 'ahead'> = {},
   ): Promise<Result> {
     let published = 0
     const hooks: TransactionHooks<Tx> = {
@@ -102,6 +102,7 @@ export class Publisher<Tx extends object> {
       lastWaits: (tx) => this.#waits(tx),
       onSavepoint: (tx) => this.#mark(tx),
       rerunsWhenUnknown: options.rerunsWhenUnknown ?? false,
+      ...(options.ahead === undefined ? {} : { ahead: options.ahead }),
     }
     const result = await this.#parts.database.transaction(async (tx) => {
       this.#buffers.set(tx, openBuffer(options.cause))

@@ -230,6 +230,80 @@ describe('when one of them fails', () => {
   })
 })
 
+describe('a statement ahead of the work', () => {
+  test('leaves in the same write, and is committed by itself before the work has its first answer', async () => {
+    const { url } = await withTable()
+    const { database, numbers, heard } = await opened({ url })
+    const { numbers: seenElsewhere } = await withTable({ url })
+    await database.transaction((tx) => tx.query('select'))
+    let seen: unknown
+    let syncs = heard.syncs
+
+    const work = database.transaction(
+      async (tx) => {
+        await tx.query(insert, [2])
+        syncs = heard.syncs - syncs
+        seen = await seenElsewhere()
+        throw new Error('changed my mind')
+      },
+      { ahead: (alone) => alone.query(insert, [1]) },
+    )
+
+    await expect(work).rejects.toThrow('changed my mind')
+    // Its own, and the one of BEGIN, the insert and the question for the number.
+    expect(syncs).toBe(2)
+    expect(seen).toEqual([1])
+    expect(await numbers()).toEqual([1])
+  })
+
+  test.each([true, false])('that fails keeps the work from being kept (pipelining: %s)', async (pipeline) => {
+    const { url } = await withTable()
+    const pool = new Pool({ connectionString: url, max: 1, pipeline })
+    onTestFinished(() => pool.end())
+    const { database, numbers } = await withTable({ url, pool })
+
+    const work = database.transaction((tx) => tx.query(insert, [1]), { ahead: (alone) => alone.query(fails) })
+
+    await expect(work).rejects.toThrow('division by zero')
+    await database.transaction((tx) => tx.query(insert, [2]), { ahead: (alone) => alone.query('select') })
+    expect(await numbers()).toEqual([2])
+  })
+})
+
+describe('a savepoint', () => {
+  test('leaves with the first statements of its work', async () => {
+    const { database, numbers, heard } = await opened()
+    await database.transaction((tx) => tx.query(insert, [0]))
+    const before = heard.syncs
+
+    await database.transaction((tx) => tx.savepoint(() => Promise.all([tx.query(insert, [1]), tx.query(insert, [2])])), reruns)
+
+    // Its end is awaited, then COMMIT.
+    expect(heard.syncs - before).toBe(3)
+    expect(await numbers()).toEqual([0, 1, 2])
+  })
+
+  test('of the spine ends in one write with what follows', async () => {
+    const { database, numbers, heard } = await opened()
+    await database.transaction((tx) => tx.query(insert, [0]))
+    const before = heard.syncs
+
+    await database.transaction(async (tx) => {
+      await database.savepoint(tx, () => tx.query(insert, [1]))
+      const undone = database.savepoint(tx, async () => {
+        await tx.query(insert, [2])
+        throw new Error('undo this')
+      })
+      await expect(undone).rejects.toThrow('undo this')
+      await database.savepoint(tx, () => tx.query(insert, [3]))
+    }, reruns)
+
+    // Three savepoints, the end of each with the beginning of the next one, and of the last one with COMMIT.
+    expect(heard.syncs - before).toBe(4)
+    expect(await numbers()).toEqual([0, 1, 3])
+  })
+})
+
 test('a copy that waits for data, however it is hidden, costs the connection and nothing else', async () => {
   const { database, numbers } = await opened()
 

@@ -120,6 +120,46 @@ test('what goes on inside after the savepoint was undone does nothing, and the r
   expect(await numbers()).toEqual([2])
 })
 
+describe('what failed before a savepoint and was not awaited', () => {
+  const circular: Record<string, unknown> = {}
+  circular['self'] = circular
+
+  test.each([
+    ['in the server', fails, [], 'division by zero'],
+    ['before it was sent', insert, [circular], 'circular'],
+  ])('%s is not made good by its rollback', async (_, text, values, message) => {
+    const { database, numbers } = await withTable()
+
+    const work = database.transaction(async (tx) => {
+      void tx.query(text, values)
+      const undone = tx.savepoint(async () => {
+        await tx.query(insert, [1])
+        throw new Error('undo this')
+      })
+      await undone.catch(() => undefined)
+      await tx.query(insert, [2]).catch(() => undefined)
+    })
+
+    await expect(work).rejects.toThrow(message)
+    expect(await numbers()).toEqual([])
+  })
+
+  test('lets the work inside run no more, once it is known', async () => {
+    const { database } = await withTable()
+    let ran = false
+
+    const work = database.transaction(async (tx) => {
+      await tx.query(fails).catch(() => undefined)
+      await tx.savepoint(async () => {
+        ran = true
+      })
+    })
+
+    await expect(work).rejects.toMatchObject({ code: 'TRANSACTION_LOST' })
+    expect(ran).toBe(false)
+  })
+})
+
 test('a failure that nobody waited for loses the transaction and not the process', async () => {
   const { database } = await withTable()
   const unhandled: unknown[] = []

@@ -223,3 +223,40 @@ test('a process that loses a partition lets go of it: the next owner does not wa
   )
   expect(first.witness.count('consumer.suspects') + second.witness.count('consumer.suspects')).toBe(0)
 })
+
+describe('what a batch has begun', () => {
+  test('is noted for others to see when its first handler starts', async () => {
+    const bench = await ConsumeBench.open()
+    const seen: unknown[] = []
+    for (let version = 1; version <= 3; version++) await bench.publish('a')
+    const { backbone, witness } = bench.backbone()
+    backbone.subscribe(countedOn('t'), async () => {
+      seen.push(...(await bench.query('select started_to::int as to from trunkline.consumer_position where started_by is not null')))
+    })
+
+    await backbone.start({ run: ['consume'] })
+    await bench.settled()
+
+    expect(witness.count('batch.committed')).toBe(1)
+    expect(seen).toEqual([{ to: 3 }, { to: 3 }, { to: 3 }])
+  })
+
+  test('runs no handler while it cannot be noted, and is applied once it can', async () => {
+    const bench = await ConsumeBench.open()
+    for (let version = 1; version <= 3; version++) await bench.publish('a')
+    await bench.query(`create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no notes'; end $$`)
+    await bench.query(
+      `create trigger refuse before update on trunkline.consumer_position
+         for each row when (new.started_by is not null) execute function refuse()`,
+    )
+    const { witness } = await consuming(bench)
+
+    await until('two tries', () => witness.count('batch.failed') >= 2)
+    const early = witness.count('delivery.started')
+    await bench.query('drop trigger refuse on trunkline.consumer_position')
+    await bench.settled()
+
+    expect(early).toBe(0)
+    expect(await bench.effects()).toEqual(['a1', 'a2', 'a3'])
+  })
+})

@@ -7,7 +7,7 @@ export function commitBeforeEffect(real: PositionStore<Transaction>, database: D
     take: (place, start) => real.take(place, start),
     reset: (place, epoch, start) => real.reset(place, epoch, start),
     look: (place) => real.look(place),
-    mark: (place, epoch, started, durable) => real.mark(place, epoch, started, durable),
+    mark: (...mark) => real.mark(...mark),
     unmark: (place, by) => real.unmark(place, by),
     suspect: (place, epoch, to) => real.suspect(place, epoch, to),
     holds: (tx, place, epoch) => real.holds(tx, place, epoch),
