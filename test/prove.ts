@@ -152,13 +152,17 @@ async function runSeed({ name, proof, seed, stack, prefix, minutes, kills }: See
       proof.owns === 'PostgreSQL' && own !== undefined ? await own.migratedDatabase('proved') : await database(stack, topic)
     const brokers = proof.owns === 'Kafka' && own !== undefined ? own.brokers : stack.brokers
     await using run = await Run.begin({ brokers, databaseUrl, topic })
-    const faults = await proof.disturb(run, new Random(seed), own, { minutes, kills })
+    const stopped: string[] = []
+    const faults = await proof.disturb(run, new Random(seed), own, { minutes, kills }).catch((error: unknown) => {
+      stopped.push(`it could not go on: ${messageOf(error)}`)
+      return {}
+    })
     const drained = await run.drained({ withinMs: 120_000 }).then(
       () => [],
-      (error: unknown) => [`no progress after the last fault: ${String(error)}`],
+      (error: unknown) => [`no progress after the last fault: ${messageOf(error)}`],
     )
     const { violations, counts } = await run.judge()
-    const wrong = [...violations, ...drained, ...unfired(faults)]
+    const wrong = [...stopped, ...violations, ...drained, ...unfired(faults)]
     report({ name, seed, seconds: (performance.now() - began) / 1_000, faults, counts, wrong })
     return wrong.length === 0
   } finally {

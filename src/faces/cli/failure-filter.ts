@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { FailureFilter, FailureRow } from '../../adapters/postgres/queries/failures.ts'
-import { listFailures } from '../../adapters/postgres/queries/failures.ts'
+import { findByMessageId, listFailures } from '../../adapters/postgres/queries/failures.ts'
 import type { Database, Transaction } from '../../core/database/database.ts'
 import { durationMs } from '../../foundation/duration.ts'
 import { ConfigurationError } from '../../foundation/errors.ts'
@@ -21,6 +21,8 @@ export interface FilterFlags extends AddressFlags {
 
 /** The most that one command acts on; what is left is there for the next. */
 export const SELECTED_MAX = 10_000
+
+const ID_CHARACTERS = 36
 
 /** Adds the filters, and the address of the database. */
 export function takesFilter(command: Command, states = 'parked, dead or discarded (default: parked and dead)'): Command {
@@ -66,13 +68,29 @@ export async function selectFailures(
   const narrowed = [group, type, cause, key, since, until].some((given) => given !== undefined)
   if (ids.length === 0 && !narrowed && !all) throw selectionEmpty()
   for (const id of ids) if (!/^[0-9a-f-]{4,36}$/i.test(id)) throw idInvalid(id)
-  const rows = await listFailures(database.outside, filterOf(flags, standard, ids), SELECTED_MAX)
+  const rows = [...(await listFailures(database.outside, filterOf(flags, standard, ids), SELECTED_MAX))]
   for (const id of ids) {
     const fitting = rows.filter((row) => row.id.startsWith(id.toLowerCase()))
-    if (fitting.length === 0) throw unknown(id, flags.state ?? standard.join(' or '))
+    if (fitting.length === 0) fitting.push(...(await namedInLogs(database, flags, standard, id)))
+    const [row] = fitting
+    if (row === undefined) throw unknown(id, flags.state ?? standard.join(' or '))
     if (fitting.length > 1) throw ambiguous(id, fitting)
+    if (!rows.some(({ seq }) => seq === row.seq)) rows.push(row)
   }
   return rows
+}
+
+/** A log names a message by the id in its envelope, the same in all groups. */
+async function namedInLogs(
+  database: Database<Transaction>,
+  flags: FilterFlags,
+  standard: readonly State[],
+  id: string,
+): Promise<readonly FailureRow[]> {
+  if (id.length !== ID_CHARACTERS) return []
+  const { states, group } = filterOf(flags, standard)
+  const rows = await findByMessageId(database.outside, id, SELECTED_MAX)
+  return rows.filter((row) => states.includes(row.state) && (group === undefined || row.group === group))
 }
 
 function stateOf(text: string): State {

@@ -1,4 +1,4 @@
-import { unpackHeaders } from '../../../core/broker/header-bytes.ts'
+import { packHeaders, unpackHeaders } from '../../../core/broker/header-bytes.ts'
 import type { ConsumedRecord } from '../../../core/broker/log-consumer.ts'
 import type { TopicPartition } from '../../../core/broker/log-producer.ts'
 import type { Queryable } from '../../../core/database/database.ts'
@@ -74,6 +74,16 @@ export interface FailureCause {
 /** Lists kept messages in the order in which they were parked. @returns at most `limit` rows */
 export async function listFailures(database: Queryable, filter: FailureFilter, limit: number): Promise<readonly FailureRow[]> {
   const { rows } = await database.query(listSql, [...valuesOf(filter), limit])
+  return rows.map(toRow)
+}
+
+/**
+ * Finds kept messages by the id in their envelope, which is what logs name: each group that kept one has its own.
+ *
+ * @returns at most `limit` rows; none for a record whose headers were not kept
+ */
+export async function findByMessageId(database: Queryable, messageId: string, limit: number): Promise<readonly FailureRow[]> {
+  const { rows } = await database.query(byMessageIdSql, [packHeaders([['ce_id', Buffer.from(messageId)]]), limit])
   return rows.map(toRow)
 }
 
@@ -199,6 +209,14 @@ const listSql = `
   select ${rowColumns}
     from (select * from trunkline.parked_message m where ${fits} order by m.seq limit $9) m
    order by m.seq`
+
+// It looks through all of them, which have a limit; nobody asks often.
+const byMessageIdSql = `
+  select ${rowColumns}
+    from trunkline.parked_message m
+   where position($1::bytea in m.record_headers) > 0
+   order by m.seq
+   limit $2`
 
 const readSql = `
   select ${rowColumns}, m.reason, m.record_value, m.record_headers, m.record_timestamp_ms, m.parked_at, m.discarded_at, m.timeline,
