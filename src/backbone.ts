@@ -205,7 +205,7 @@ export class Backbone<Tx extends object = Transaction> {
     return this.#life.finished
   }
 
-  /** How the process is doing, for probes. It asks the database, and never waits longer than two seconds. */
+  /** How the process is doing, for probes. It asks the database, and Kafka while a consumer is no member of its group, and never waits longer than two seconds. */
   health(): Promise<Health> {
     return this.#life.health()
   }

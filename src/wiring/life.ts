@@ -17,6 +17,7 @@ import { endsWithin, type Service, stopAll } from '../foundation/service.ts'
 import { askKafka } from './ask-kafka.ts'
 import { buildGroups, buildInboxKeeper, type GroupServices } from './consume.ts'
 import { healthOfParts } from './health.ts'
+import { KafkaAnswer } from './kafka-answer.ts'
 import type { DatabaseParts, LogParts, SharedParts } from './parts.ts'
 import { reach } from './reach.ts'
 import { askForIds } from './registry.ts'
@@ -52,6 +53,7 @@ export class Life<Tx extends object> {
   #timers: SagaTimers<Tx> | undefined
   #heartbeat: Heartbeat | undefined
   readonly #pause = new Pause()
+  readonly #kafka: KafkaAnswer
   readonly #processId = newToken()
   #groups: GroupServices<Tx>[] = []
   #inboxKeeper: InboxKeeper | undefined
@@ -63,6 +65,7 @@ export class Life<Tx extends object> {
   constructor(options: ParsedOptions, parts: LifeParts<Tx>) {
     this.#options = options
     this.#parts = parts
+    this.#kafka = new KafkaAnswer(parts.log.admin)
     // Whoever does not ask for `finished` still hears of a dead part by the log and by health.
     this.#finished.promise.catch(() => undefined)
   }
@@ -185,7 +188,7 @@ export class Life<Tx extends object> {
       host: hostname(),
       pid: process.pid,
       groups,
-      handles: namesByGroup(plans),
+      handles: Object.fromEntries(plans.map(({ group, subscriptions }) => [group, [...subscriptions.keys()]])),
     }
     this.#heartbeat = new Heartbeat(parts, row, this.#options.heartbeat)
     await this.#heartbeat.start()
@@ -275,16 +278,11 @@ export class Life<Tx extends object> {
       timers: this.#timers,
       groups: this.#groups,
       pause: this.#pause,
+      kafka: this.#kafka,
     })
     const running = this.#started && !this.#stopping.signal.aborted
     return { live: !this.#failed, ready: running && Object.values(parts).every((part) => part.ready), parts }
   }
-}
-
-function namesByGroup(
-  plans: readonly { readonly group: string; readonly subscriptions: ReadonlyMap<string, unknown> }[],
-): Readonly<Record<string, readonly string[]>> {
-  return Object.fromEntries(plans.map(({ group, subscriptions }) => [group, [...subscriptions.keys()]]))
 }
 
 function maxConnectionsOf({ database }: ParsedOptions): number {

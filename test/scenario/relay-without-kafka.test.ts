@@ -68,12 +68,17 @@ describe('G2, G6: a whole service that starts while Kafka is away', () => {
       })
       proxy.pass()
       await run.drained()
-      await until('a member of the group', async () => (await backbone.health()).ready)
+      const consumer = `consumer ${run.group}`
+      const back = await until('a member of the group', async () => {
+        const part = (await backbone.health()).parts[consumer]
+        return part?.state === 'member of its group' && part
+      })
       await backbone.stop()
       const { violations, counts } = await run.judge()
 
       expect(witness.count('kafka.unheard')).toBe(1)
-      expect(away).toMatchObject({ live: true, ready: false })
+      expect(away).toMatchObject({ live: true, ready: true, parts: { [consumer]: { ready: true, state: 'waiting for Kafka' } } })
+      expect(back.ready).toBe(true)
       expect(waiting).toBe(3)
       expect(violations).toEqual([])
       expect(counts.effects).toBe(3)

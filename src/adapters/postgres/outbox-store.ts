@@ -63,8 +63,8 @@ class PostgresOutboxStore implements OutboxStore {
   readonly #writer: SingleSession
   readonly #archiveMs: number | undefined
   readonly #listening: Promise<void>
-  readonly #token = newToken()
-  readonly #echo = Promise.withResolvers<void>()
+  /** What it said to itself and has not heard yet. */
+  readonly #echoes = new Map<string, () => void>()
 
   constructor(parts: OutboxStoreParts, events: OutboxStoreEvents) {
     const { reader, writer, archiveMs } = parts
@@ -72,9 +72,9 @@ class PostgresOutboxStore implements OutboxStore {
     this.#writer = writer
     this.#archiveMs = archiveMs
     this.#listening = reader.listen(OUTBOX_CHANNEL, (said) => {
-      if (said === `${ECHO}${this.#token}`) this.#echo.resolve()
+      if (said.startsWith(ECHO)) this.#echoes.get(said)?.()
       else if (said === VACANT) events.onVacant()
-      else if (!said.startsWith(ECHO)) events.onCalled()
+      else events.onCalled()
     })
     this.#listening.catch(() => undefined)
   }
@@ -167,8 +167,12 @@ class PostgresOutboxStore implements OutboxStore {
   }
 
   async #hearsItself(withinMs: number): Promise<boolean> {
-    await this.#writer.ask('select pg_notify($1, $2)', [OUTBOX_CHANNEL, `${ECHO}${this.#token}`])
-    return await endsWithin(this.#echo.promise, withinMs)
+    const echo = `${ECHO}${newToken()}`
+    const heard = new Promise<void>((resolve) => this.#echoes.set(echo, resolve))
+    await this.#writer.ask('select pg_notify($1, $2)', [OUTBOX_CHANNEL, echo])
+    const inTime = await endsWithin(heard, withinMs)
+    this.#echoes.delete(echo)
+    return inTime
   }
 
   async close(): Promise<void> {
