@@ -46,11 +46,16 @@ const kafkaWire = {
   compression: z.enum(['none', 'gzip', 'zstd']).default('none'),
 }
 
+// A service starts without Kafka, so what can never be an address is told here.
+const brokerAddress = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:/,]+):\d{1,5}$/, 'expected a broker as host:port, without a protocol, such as localhost:9092')
+
 const kafkaOptions = z.discriminatedUnion('driver', [
   z.strictObject({
     driver: z.literal('kafkajs'),
     /** Addresses to ask first, `host:port`. */
-    brokers: z.array(z.string().min(1)).min(1).readonly(),
+    brokers: z.array(brokerAddress).min(1).readonly(),
     ...kafkaCommon,
     ...kafkaAuthentication,
     ...kafkaWire,
@@ -59,7 +64,7 @@ const kafkaOptions = z.discriminatedUnion('driver', [
     /** Apache Kafka through `@platformatic/kafka`, which is to be installed beside this package. */
     driver: z.literal('platformatic'),
     /** Addresses to ask first, `host:port`. */
-    brokers: z.array(z.string().min(1)).min(1).readonly(),
+    brokers: z.array(brokerAddress).min(1).readonly(),
     /**
      * Makes the members of this process static, so that it may restart within the session timeout without a rebalance.
      * Each process needs one of its own, as a pod of a stateful set has. Default: none.

@@ -15,6 +15,19 @@ test.each(['shop.eu', 'Shop', 'shop_eu', '', 's'.repeat(64)])('a service is not 
   )
 })
 
+test.each(['localhost', 'kafka://localhost:9092', 'a:9092,b:9092', ' a:9092', ':9092', 'a:port', '::1:9092'])(
+  'a broker is not "%s"',
+  (broker) => {
+    expect(() => createBackbone({ ...others, kafka: { driver: 'kafkajs', brokers: ['good:9092', broker] } })).toThrow(
+      expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringMatching(/"kafka\.brokers.*host:port/) }),
+    )
+  },
+)
+
+test.each(['localhost:9092', '10.0.0.1:9092', '[::1]:9092', 'b-1.my_cluster.example:19092'])('a broker may be %s', (broker) => {
+  expect(createBackbone({ ...others, kafka: { driver: 'kafkajs', brokers: [broker] } }).service).toBe('shop')
+})
+
 describe('the option "registry"', () => {
   test.each([
     ['no address', { url: 'localhost:8081' }],
