@@ -1,4 +1,4 @@
-import type { Incident, IncidentLog } from '../incident.ts'
+import type { Incident, IncidentKind, IncidentLog } from '../incident.ts'
 
 /** Episodes that are remembered: of topics, and of messages that were refused; beyond it the oldest is forgotten. */
 const EPISODES_MAX = 10_000
@@ -39,10 +39,11 @@ export class Episodes {
     }
   }
 
-  /** What is told of it from now on is another episode. */
-  end(subject: string): void {
+  /** What is told of it from now on is another episode; with a kind, of that kind alone. */
+  end(subject: string, kind?: IncidentKind): void {
     const about = `${subject} `
-    for (const episode of this.#told.keys()) if (episode.startsWith(about)) this.#told.delete(episode)
+    const isOver = (episode: string): boolean => (kind === undefined ? episode.startsWith(about) : episode === about + kind)
+    for (const episode of this.#told.keys()) if (isOver(episode)) this.#told.delete(episode)
   }
 
   async #once(incident: Incident, record: () => Promise<void>): Promise<void> {

@@ -115,12 +115,13 @@ export class Upkeep {
    * reading begins again at the lowest row. Where much is not vacuumed, one sweep takes many rounds.
    */
   async #sweep(): Promise<void> {
-    const { clock, mark, wakeUp } = this.#parts
+    const { clock, mark, episodes, wakeUp } = this.#parts
     const beganAt = clock.monotonic()
     let tookMs = 0
     for (let more = true; more && tookMs < SWEEP_STEP_MS; tookMs = clock.monotonic() - beganAt) {
       const row = await this.#sweepStep()
-      if (row !== undefined) {
+      if (row === undefined) episodes.end('outbox', 'row_overlooked')
+      else {
         mark.reset()
         wakeUp.wake()
         this.#tell(row)

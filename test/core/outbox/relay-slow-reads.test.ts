@@ -93,20 +93,28 @@ describe('a step of the sweep that takes too long', () => {
     await bench.relayed()
     await until('a sweep of it', () => steps.some(({ upTo }) => upTo > 2_000_000n))
 
-    // No transaction of ours does that: a row with a number that was given long ago.
-    await bench.query(
-      bench.insertSql('t', 'z', 1).replace('(bucket,', '(seq, bucket,').replace('values (', 'overriding system value values (100000, '),
-    )
+    await bench.query(insertBelowTheMark(bench, 'z'))
     await witness.saw('relay.overlooked')
+    await bench.relayed()
+    const swept = steps.length
+    await until('a sweep that finds nothing', () => steps.length > swept + 1)
+    await bench.query(insertBelowTheMark(bench, 'y'))
+    await witness.saw('relay.overlooked', () => true, 2)
     await bench.relayed()
 
     const given = steps.findIndex(({ numbers }) => numbers > 300_000n)
     expect(steps[given]?.numbers).toBeGreaterThan(2_000_000n)
     expect(steps[given + 1]?.numbers).toBe((steps[given]?.numbers ?? 0n) / 8n)
     expect(witness.count('relay.term_ended')).toBe(0)
-    expect((await bench.messages('t'))[0]).toContain('z1')
+    expect((await bench.messages('t'))[0]).toEqual(['a1', 'a2', 'z1', 'y1'])
+    expect(witness.count('incident.recorded', ({ kind }) => kind === 'row_overlooked')).toBe(2)
   })
 })
+
+/** No transaction of ours does that: a row with a number that was given long ago. */
+function insertBelowTheMark(bench: RelayBench, key: string): string {
+  return bench.insertSql('t', key, 1).replace('(bucket,', '(seq, bucket,').replace('values (', 'overriding system value values (100000, ')
+}
 
 /** The sweep comes every ten seconds. */
 const fiftyTimesAsFast: Clock = {
