@@ -146,10 +146,10 @@ export class PostgresDatabase implements Database<Transaction> {
     return askOutcome({ outside: this.outside, clock: this.#parts.clock }, transactionId, this.#options.outcomeDeadlineMs)
   }
 
-  part(tx: Transaction): TransactionPart<Transaction> {
+  part(tx: Transaction, traces = false): TransactionPart<Transaction> {
     const whole = this.#whole(tx)
     whole.beginPart()
-    const part = new OpenPart(whole)
+    const part = new OpenPart(whole, traces)
     this.#open.set(part.tx, part)
     return part
   }

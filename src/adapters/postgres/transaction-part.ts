@@ -1,5 +1,6 @@
 import type { QueryResult, Transaction, TransactionPart } from '../../core/database/database.ts'
 import { isTrunklineError } from '../../foundation/errors.ts'
+import { withCallSite } from './call-site.ts'
 import { refuseControl } from './refuse-control.ts'
 import type { OpenTransaction } from './transaction.ts'
 import { ended } from './transaction-errors.ts'
@@ -12,13 +13,16 @@ import { ended } from './transaction-errors.ts'
  */
 export class OpenPart implements TransactionPart<Transaction> {
   readonly #transaction: OpenTransaction
+  readonly #traces: boolean
   #open = true
   #running = 0
   #lostBy: unknown
   readonly tx: Transaction
 
-  constructor(transaction: OpenTransaction) {
+  /** @param traces whether a statement that fails shall say from where it was sent */
+  constructor(transaction: OpenTransaction, traces: boolean) {
     this.#transaction = transaction
+    this.#traces = traces
     const face = {
       query: (text: string, values: readonly unknown[] = []) => this.#heard(this.#userQuery(text, values)),
       savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.#savepoint(work)),
@@ -65,7 +69,9 @@ export class OpenPart implements TransactionPart<Transaction> {
 
   #userQuery(text: string, values: readonly unknown[]): Promise<QueryResult> {
     const refused = refuseControl(text)
-    return refused === undefined ? this.#runs(() => this.#transaction.runUsers(text, values)) : Promise.reject(refused)
+    if (refused !== undefined) return Promise.reject(refused)
+    const answer = this.#runs(() => this.#transaction.runUsers(text, values))
+    return this.#traces ? withCallSite(answer, new Error('sent')) : answer
   }
 
   async #savepoint<Result>(work: () => Promise<Result>): Promise<Result> {

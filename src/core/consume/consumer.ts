@@ -129,14 +129,9 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     await this.#letGo.end(place)
     const position = await takePartition(this.#parts, place, range, { ...start, told: this.#toldGaps })
     this.#suspicions.set(nameOf(partition), await this.#judge(place, position))
-    this.#held.set(nameOf(partition), {
-      ...place,
-      epoch: position.epoch,
-      next: position.nextOffset,
-      caution: 0,
-      passedOver: this.#passedOver,
-    })
-    return position.nextOffset
+    const { epoch, nextOffset: next } = position
+    this.#held.set(nameOf(partition), { ...place, epoch, next, caution: 0, traces: 0, passedOver: this.#passedOver })
+    return next
   }
 
   /** It may have to wait for the former owner; a partition that is revoked meanwhile is not waited for. */

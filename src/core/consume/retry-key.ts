@@ -210,20 +210,24 @@ async function apply<Tx extends object>(
   { message, subscription }: RoutedMessage<Tx>,
   run: { readonly signal: AbortSignal; readonly onStart: () => void },
 ): Promise<boolean> {
-  const { diagnostics, publisher, retries, share } = parts
+  const { database, diagnostics, publisher, retries, share } = parts
   const { group } = key
+  const cause = { id: message.id, correlationId: message.correlationId }
   const attempt = head.attempts + 1
   const work = async (tx: Tx): Promise<boolean> => {
     if (!(await retries.take(tx, key, [head]))) return false
     run.onStart()
     diagnostics.emit('delivery.started', { group, type: message.type, id: message.id, attempt })
-    await runHandler(parts, { tx, group, inboxId: head.inboxId, message, subscription, attempt, signal: run.signal })
+    const part = database.part?.(tx, true)
+    const own = part?.tx ?? tx
+    publisher.enter(tx, own, cause)
+    await runHandler(parts, { tx: own, group, inboxId: head.inboxId, message, subscription, attempt, signal: run.signal })
+    await part?.end()
     diagnostics.emit('retry.committing', { group, type: message.type, id: message.id })
     return true
   }
-  const cause = { id: message.id, correlationId: message.correlationId }
   // It may run again when the outcome is unknown: the row is there, or it is not.
-  const applied = await share.use(`retries ${group}`, () => publisher.transaction(work, { rerunsWhenUnknown: true, cause }))
+  const applied = await share.use(`retries ${group}`, () => publisher.transaction(work, { rerunsWhenUnknown: true }))
   if (!applied) return false
   const told = { group, type: message.type, id: message.id, ...head.place, offset: head.record.offset }
   diagnostics.emit('delivery.applied', { ...told, publishedAt: message.time.getTime() })

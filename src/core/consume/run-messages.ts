@@ -89,7 +89,7 @@ async function runMessage<Tx extends object>(
   const { message, subscription, inboxId } = each.routed
   const { group } = held
   trial.handlerRan = true
-  const part = parts.database.part?.(tx)
+  const part = parts.database.part?.(tx, trial.traces)
   const own = part?.tx ?? tx
   trial.txs.push(own)
   parts.publisher.enter(tx, own, { id: message.id, correlationId: message.correlationId })

@@ -5,6 +5,7 @@ import { type BatchFacts, type BatchPlan, planBatch } from './plan.ts'
 import { isCharged, reactionTo } from './retry.ts'
 import { runMessages } from './run-messages.ts'
 import type { Kept } from './set-aside.ts'
+import { trace } from './trace.ts'
 import type { Thrown, Trial } from './trial.ts'
 
 /** One message of a hundred fails: three of four segments have none, and one that has runs a dozen handlers again. */
@@ -46,6 +47,8 @@ export async function runInSegments<Tx extends object>(
       at += segment.length
       continue
     }
+    // It is not charged yet: it runs once more, to be told from other failures of its class.
+    if (trace(held, trial, threw)) continue
     for (const { of, error } of threw) trial.charge(of, error)
     current = planBatch(held, records, { ...facts, failed: trial.failed })
   }

@@ -8,6 +8,7 @@ import { type BatchRecord, isMessage, type MessageRecord } from './lanes.ts'
 import { fateAfter } from './policies/fate.ts'
 import { isCharged, type Reaction, reactionTo } from './retry.ts'
 import type { Failure } from './set-aside.ts'
+import { trace } from './trace.ts'
 import { type BeginMark, newTrial, type Thrown, type Trial } from './trial.ts'
 
 /** Reruns after a conflict before a batch is halved, and before a message alone has failed. */
@@ -40,10 +41,11 @@ export async function settleBatch<Tx extends object>(
   if (charged !== undefined) tries.setAside(charged.of, charged.failure)
   const charging = (of: MessageRecord<Tx>, error: unknown): void => charge(parts, held, tries, of, error)
   while (true) {
-    const trial = tries.next(held, charging)
+    const trial = tries.next(held, charging, parts.database.part === undefined)
     try {
       await applyBatch(parts, held, tries.batch, trial)
       if (held.caution > 0) held.caution--
+      if (held.traces > 0) held.traces--
       return tries.settled
     } catch (error) {
       const next = tries.after(error, trial)
@@ -58,6 +60,7 @@ export async function settleBatch<Tx extends object>(
           tries.halve()
           break
         case 'charge':
+          if (trace(held, trial, tries.charged(error, trial))) break
           for (const { of, error: cause } of tries.charged(error, trial)) charging(of, cause)
           tries.cutAfter(trial)
           break
@@ -127,12 +130,14 @@ class Tries<Tx> {
     return { messages: this.#batch.length, reruns: this.#begun - 1, halved: this.#halved }
   }
 
-  next(held: HeldPartition, charge: Trial<Tx>['charge']): Trial<Tx> {
+  /** @param untraceable where nothing is gained by another try: the errors of a database library say where they come from */
+  next(held: HeldPartition, charge: Trial<Tx>['charge'], untraceable: boolean): Trial<Tx> {
     this.#begun++
     const plan = {
       mode: this.#mode,
       interleaves: this.#interleaves,
       cautious: held.caution > 0 && !this.#alone,
+      traces: held.traces > 0 || untraceable,
       failed: this.#failed,
       signal: this.#signal,
       mark: this.#mark?.isNoted === false ? this.#mark : undefined,

@@ -25,6 +25,8 @@ export interface Trial<Tx> {
   /** Whether to run in segments, each behind a savepoint: the partition had failures lately. */
   readonly cautious: boolean
   readonly form: KeptForm
+  /** Whether statements note who sends them. */
+  traces: boolean
   /** Messages that are to be set aside. */
   readonly failed: ReadonlyMap<BatchRecord<Tx>, Failure>
   readonly signal: AbortSignal
@@ -48,7 +50,7 @@ export interface Trial<Tx> {
 }
 
 export function newTrial<Tx>(
-  plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'cautious' | 'failed' | 'signal' | 'mark' | 'charge'>,
+  plan: Pick<Trial<Tx>, 'mode' | 'interleaves' | 'cautious' | 'traces' | 'failed' | 'signal' | 'mark' | 'charge'>,
   form = keptForms[0],
 ): Trial<Tx> {
   return { ...plan, form, threw: [], txs: [], interleaved: false, handlerRan: false, refused: false, stopAt: Number.POSITIVE_INFINITY }

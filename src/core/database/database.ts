@@ -114,8 +114,10 @@ export interface Database<Tx> {
    * Begins a piece of work inside a transaction, so that what it does can be told from what others do there.
    *
    * Absent where a transaction cannot be shared: then each message has one of its own.
+   *
+   * @param traces whether the error of a statement shall name who sent it; that costs each statement some microseconds
    */
-  part?(tx: Tx): TransactionPart<Tx>
+  part?(tx: Tx, traces?: boolean): TransactionPart<Tx>
 
   /**
    * As {@link Transaction.savepoint}, with everything that parts do inside. Present where `part` is.

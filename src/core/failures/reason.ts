@@ -11,6 +11,13 @@ export interface Reason {
   readonly cause: string | null
 }
 
+/** Whether it is a server's error that does not say which code sent the statement: it came out of a socket. */
+export function lacksPlace(error: unknown): boolean {
+  return SQLSTATE.test(codeOf(error) ?? '') && topFrame(error) === undefined
+}
+
+const SQLSTATE = /^(?:\d[\dA-Z]|F0|HV|P0|XX)[\dA-Z]{3}$/
+
 /** Where our own code is: its frames say nothing about the user's. */
 const ownDirectory = new URL('../../', import.meta.url).href.replace('file://', '')
 

@@ -3,14 +3,13 @@ import type { Kafka } from 'kafkajs'
 import { beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { kafkajsConsumer } from '../../../src/adapters/kafkajs/consumer.ts'
 import { kafkajsLog } from '../../../src/adapters/kafkajs/kafkajs-log.ts'
-import type { LogConsumer } from '../../../src/core/broker/log-consumer.ts'
 import type { LogDriver } from '../../../src/core/broker/log-driver.ts'
 import type { DiagnosticCatalogue } from '../../../src/core/diagnostics.ts'
 import { Diagnostics } from '../../../src/foundation/diagnostics.ts'
 import { ConfigurationError } from '../../../src/foundation/errors.ts'
 import { RecordingListener } from '../../conformance/log-listener.ts'
 import { appended, makeTopic, numbered, record, soon, uniqueName } from '../../conformance/log-subject.ts'
-import { KafkaProxy } from '../../kit/kafka-proxy.ts'
+import { proxied, stoppedLater } from '../../kit/kafka-trouble.ts'
 import { until } from '../../kit/wait.ts'
 
 const brokers = inject('brokers')
@@ -27,11 +26,6 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
       await log.admin.close()
     }
   })
-
-  function stoppedLater<C extends LogConsumer>(consumer: C): C {
-    onTestFinished(() => consumer.stop(2_000))
-    return consumer
-  }
 
   test('a batch that inflates without end costs one record, and nobody of the group waits for it', async () => {
     const [bombed, other] = [await makeTopic(log), await makeTopic(log)]
@@ -56,8 +50,7 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
 
   test('goes on trying when Kafka, which had let it in, refuses it', async () => {
     const topic = await makeTopic(log)
-    const proxy = await new KafkaProxy(brokers[0] ?? '').start()
-    onTestFinished(() => proxy[Symbol.asyncDispose]())
+    const proxy = await proxied()
     const diagnostics = new Diagnostics<DiagnosticCatalogue>()
     let refusals = 0
     const admin = Object.assign(Object.create(log.admin), {

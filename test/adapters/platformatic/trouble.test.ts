@@ -10,32 +10,13 @@ import type { DiagnosticCatalogue } from '../../../src/core/diagnostics.ts'
 import { Diagnostics } from '../../../src/foundation/diagnostics.ts'
 import { RecordingListener, takeAll } from '../../conformance/log-listener.ts'
 import { appended, makeTopic, numbered, soon, uniqueName } from '../../conformance/log-subject.ts'
-import { KafkaProxy } from '../../kit/kafka-proxy.ts'
+import { closedLater, proxied, stoppedLater } from '../../kit/kafka-trouble.ts'
 import { until } from '../../kit/wait.ts'
 
 const brokers = inject('brokers')
 
-function opened(driver: LogDriver): LogDriver {
-  onTestFinished(async () => {
-    await driver.producer.stop(1_000)
-    await driver.admin.close()
-  })
-  return driver
-}
-
-function stoppedLater(consumer: LogConsumer): LogConsumer {
-  onTestFinished(() => consumer.stop(10_000))
-  return consumer
-}
-
-async function proxied(): Promise<KafkaProxy> {
-  const proxy = await new KafkaProxy(brokers[0] ?? '').start()
-  onTestFinished(() => proxy[Symbol.asyncDispose]())
-  return proxy
-}
-
 function newLog(more: Partial<Parameters<typeof platformaticLog>[0]> = {}): LogDriver {
-  return opened(platformaticLog({ brokers, clientId: 'trouble', ...more }))
+  return closedLater(platformaticLog({ brokers, clientId: 'trouble', ...more }))
 }
 
 describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 and Maven, or TRUNKLINE_TEST_KAFKA_BROKERS)', () => {
@@ -100,7 +81,7 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
   })
 
   test('shares a group with members that run the other driver, so that a service can change it while it runs', async () => {
-    const [log, other] = [newLog(), opened(kafkajsLog({ brokers, clientId: 'trouble' }))]
+    const [log, other] = [newLog(), closedLater(kafkajsLog({ brokers, clientId: 'trouble' }))]
     const [topic, group] = [await makeTopic(log, 4), uniqueName('group')]
     await log.producer.start(soon())
     const positions = new Map<number, bigint>()
@@ -169,7 +150,7 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
 })
 
 test('says that nothing answers, and where', async () => {
-  const { admin } = opened(platformaticLog({ brokers: ['127.0.0.1:1'], clientId: 'trouble' }))
+  const { admin } = closedLater(platformaticLog({ brokers: ['127.0.0.1:1'], clientId: 'trouble' }))
 
   await expect(admin.brokers()).rejects.toMatchObject({ code: 'BROKER_UNREACHABLE', message: expect.stringContaining('127.0.0.1:1') })
 })
@@ -180,7 +161,7 @@ test('ends its waiting for a server that says nothing', async () => {
   onTestFinished(() => void silent.close())
   const address = silent.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
-  const { producer } = opened(platformaticLog({ brokers: [`127.0.0.1:${port}`], clientId: 'trouble' }))
+  const { producer } = closedLater(platformaticLog({ brokers: [`127.0.0.1:${port}`], clientId: 'trouble' }))
   const started = producer.start(soon()).catch((error: unknown) => error)
 
   await producer.stop(100)

@@ -3,11 +3,10 @@ import type { Kafka } from 'kafkajs'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { kafkajsLog } from '../../../src/adapters/kafkajs/kafkajs-log.ts'
 import { platformaticLog } from '../../../src/adapters/platformatic/platformatic-log.ts'
-import type { LogConsumer } from '../../../src/core/broker/log-consumer.ts'
 import type { LogDriver } from '../../../src/core/broker/log-driver.ts'
 import { RecordingListener } from '../../conformance/log-listener.ts'
 import { appended, makeTopic, numbered, record, soon, uniqueName } from '../../conformance/log-subject.ts'
-import { KafkaProxy } from '../../kit/kafka-proxy.ts'
+import { closedLater, proxied, stoppedLater } from '../../kit/kafka-trouble.ts'
 import { until } from '../../kit/wait.ts'
 
 const brokers = inject('brokers')
@@ -22,33 +21,14 @@ interface LogSettings {
   readonly countMs?: number
 }
 
-function stoppedWith(log: LogDriver): LogDriver {
-  onTestFinished(async () => {
-    await log.producer.stop(1_000)
-    await log.admin.close()
-  })
-  return log
-}
-
-function stoppedLater(consumer: LogConsumer): LogConsumer {
-  onTestFinished(() => consumer.stop(10_000))
-  return consumer
-}
-
-async function proxied(): Promise<KafkaProxy> {
-  const proxy = await new KafkaProxy(brokers[0] ?? '').start()
-  onTestFinished(() => proxy[Symbol.asyncDispose]())
-  return proxy
-}
-
 /** What either driver makes of trouble that a broker or the network has. */
 describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 and Maven, or TRUNKLINE_TEST_KAFKA_BROKERS)', () => {
   // Both at once: a member is counted for ten seconds after it was heard last.
   test('is no member while Kafka does not answer, and is one again when it does, by either driver', async () => {
     const proxy = await proxied()
     const members = drivers.map(([, open]) => {
-      const log = stoppedWith(open({ brokers, clientId: 'trouble' }))
-      const through = stoppedWith(open({ brokers: [proxy.broker], clientId: 'trouble' }))
+      const log = closedLater(open({ brokers, clientId: 'trouble' }))
+      const through = closedLater(open({ brokers: [proxy.broker], clientId: 'trouble' }))
       return { log, through, listener: new RecordingListener() }
     })
     const consumers = await Promise.all(
@@ -75,7 +55,7 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
 
   describe.each(drivers)('by the driver %s', (_, open) => {
     function newLog(more: LogSettings = {}): LogDriver {
-      return stoppedWith(open({ brokers, clientId: 'trouble', ...more }))
+      return closedLater(open({ brokers, clientId: 'trouble', ...more }))
     }
 
     test('leaves the group when its start is aborted in the middle of joining', async () => {

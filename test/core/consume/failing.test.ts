@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { SubscriptionOptions } from '../../../src/core/consume/registry.ts'
 import type { Transaction } from '../../../src/core/database/database.ts'
 import { ConflictError, PermanentError } from '../../../src/foundation/errors.ts'
 import { countedOn } from '../../kit/contracts.ts'
@@ -162,9 +163,9 @@ describe('a message that fails', () => {
     let refused = 0
     const assembly = bench.assembly({
       inbox: (real) => ({
-        claim: (tx, group, claims) => {
+        claim: async (tx, group, claims) => {
           if (++refused <= 25) throw new ConflictError('DATABASE_CONFLICT', 'Another transaction was first.')
-          return real.claim(tx, group, claims)
+          return await real.claim(tx, group, claims)
         },
       }),
     })
@@ -181,5 +182,62 @@ describe('a message that fails', () => {
 
     expect(await bench.effects()).toEqual(['a1'])
     expect(witness.count('delivery.failed')).toBe(0)
+  })
+})
+
+describe('an error of the database, which comes out of a socket,', () => {
+  async function divide(tx: Transaction, by: number): Promise<void> {
+    await tx.query('select 1 / $1::int', [by])
+  }
+
+  async function dividing(options: SubscriptionOptions) {
+    const bench = await ConsumeBench.open()
+    await bench.publishAll(['a', ['b', 'poison'], 'c', ['d', 'poison'], 'e'])
+    const { backbone, witness } = bench.backbone()
+    const ran: string[] = []
+    backbone.subscribe(
+      Counted,
+      async ({ data }, { tx }) => {
+        if (data.note === 'poison') ran.push(data.key)
+        await divide(tx, data.note === 'poison' ? 0 : 1)
+      },
+      options,
+    )
+    await backbone.start({ run: ['consume'] })
+    await bench.settled()
+    const causes = await bench.query('select attempts, cause from trunkline.parked_message order by seq')
+    return { bench, witness, ran, causes }
+  }
+
+  const cause = 'error 22012 in divide (consume/failing.test.ts) · test.Counted'
+  const modes: [string, SubscriptionOptions][] = [
+    ['in order', {}],
+    ['side by side', { interleave: true }],
+    ['in transactions of their own', { transaction: 'message' }],
+  ]
+
+  test.for(modes)('names the place that sent the statement, where messages run %s', async ([, options]) => {
+    const { causes } = await dividing({ ...options, retry: { inline: 0, delays: [] } })
+
+    expect(causes).toEqual([
+      { attempts: 1, cause },
+      { attempts: 1, cause },
+    ])
+  })
+
+  test('names it in a retry too', async () => {
+    const { causes } = await dividing({ retry: { inline: 1, delays: [] } })
+
+    expect(causes).toEqual([
+      { attempts: 2, cause },
+      { attempts: 2, cause },
+    ])
+  })
+
+  test('has the first message that fails run once more before it is charged, and not those that fail soon after', async () => {
+    const { ran, witness } = await dividing({ retry: { inline: 0, delays: [] } })
+
+    expect(ran).toEqual(['b', 'b', 'd'])
+    expect(witness.count('delivery.failed')).toBe(2)
   })
 })
