@@ -86,6 +86,7 @@ export class PostgresDatabase implements Database<Transaction> {
     this.#parts = parts
     this.#options = options
     this.#poolEnd = parts.ownsPool ? new PoolEnd(parts.pool) : undefined
+    parts.pool.on('connect', ignoreLoss)
     this.outside = { query: (text, values, often) => this.#queryOutside(text, values, often) }
   }
 
@@ -184,6 +185,7 @@ export class PostgresDatabase implements Database<Transaction> {
 
   async close(): Promise<void> {
     await this.#poolEnd?.end()
+    this.#parts.pool.off('connect', ignoreLoss)
   }
 
   async #queryOutside(text: string, values: readonly unknown[] = [], often?: 'often'): Promise<QueryResult> {
@@ -213,8 +215,8 @@ export class PostgresDatabase implements Database<Transaction> {
    * @returns the generation of the server, which is the connection's own: a crash ends every connection
    */
   async #prepare(client: PoolClient): Promise<string> {
-    // A connection that breaks while it is checked out also tells the statement that waits; this keeps the process alive.
-    client.on('error', () => undefined)
+    // A pool that was given to us may have opened it before.
+    ignoreLoss(client)
     const { lockTimeoutMs, idleInTransactionMs } = this.#options
     try {
       const { rows } = await client.query({ text: prepareSql, values: [String(lockTimeoutMs), String(idleInTransactionMs)] })
@@ -247,6 +249,18 @@ const prepareSql = `
          set_config('lock_timeout', $1, false),
          set_config('idle_in_transaction_session_timeout', $2, false),
          set_config('tcp_user_timeout', $2, false)`
+
+/**
+ * Keeps the process alive when a connection breaks while it is checked out; the statement that waits is told anyway.
+ *
+ * It must be there when the pool hands the connection over: a server that shuts down may end it in the same packet in
+ * which it opened it.
+ */
+function ignoreLoss(client: PoolClient): void {
+  if (!client.listeners('error').includes(ignore)) client.on('error', ignore)
+}
+
+function ignore(): void {}
 
 /** What the caller reacts to: a lost connection or a conflict, even where the work wrapped or hid it. */
 function reasonOf(transaction: OpenTransaction, error: unknown): unknown {

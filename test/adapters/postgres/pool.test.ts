@@ -1,7 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { Pool } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
-import { insert, withTable } from './open-database.ts'
+import { insert, openDatabase, withTable } from './open-database.ts'
 
 test('a pool that does not pipeline gets one statement at a time, in order', async () => {
   const { url } = await withTable()
@@ -26,6 +26,23 @@ test('a pool that does not pipeline gets one statement at a time, in order', asy
   process.off('warning', listen)
   expect(warnings.map(({ message }) => message)).toEqual([])
   expect(await numbers()).toEqual([1, 2, 3, 4, 5, 11, 12, 13, 14, 15])
+})
+
+test('a server that ends a connection in the packet in which it opened it is an outage, not the end of this process', async () => {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.once('data', () => socket.end(Buffer.concat([message('R', 0, 0, 0, 0), message('Z', 0x49), shuttingDown])))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+
+  for (const pool of [undefined, new Pool({ connectionString: `postgres://me@127.0.0.1:${port}/any` })]) {
+    const { database } = await openDatabase({ url: `postgres://me@127.0.0.1:${port}/any`, ...(pool === undefined ? {} : { pool }) })
+
+    await expect(database.transaction((tx) => tx.query('select 1'))).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' })
+  }
 })
 
 test('closing ends the connections of a pool whose server says nothing any more', async () => {
@@ -107,3 +124,12 @@ class SilentNetwork {
     await new Promise<void>((resolve) => this.#server.close(() => resolve()))
   }
 }
+
+/** One of PostgreSQL's: a letter, the length, and what it says. */
+function message(letter: string, ...body: readonly number[]): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(4 + body.length)
+  return Buffer.concat([Buffer.from(letter), length, Buffer.from(body)])
+}
+
+const shuttingDown = message('E', ...Buffer.from('SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0'))
