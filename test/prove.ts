@@ -40,7 +40,8 @@ const withoutRun: Readonly<Record<string, { readonly about: string; prove(seeds:
   commits: { about: 'the replies to 1,000 COMMITs are lost, or the requests; none is told wrongly (G5)', prove: proveCommits },
   standby: { about: 'the primary of a synchronous pair dies under load, and its standby is promoted (G1–G6)', prove: proveStandby },
   storms: {
-    about: '40 storms a seed over two relays: lost replies, refusals, requests, thefts of the lease, cut connections (G1, G2, G4)',
+    about:
+      '40 storms a seed over relays, and over consumers: lost replies, refusals, thefts, cut connections, people who redrive (G1–G4, G7)',
     prove: proveStorms,
   },
   fuzz: { about: 'valid messages are changed at random and read: 200,000 a seed (G10)', prove: proveFuzz },
