@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import type { LogProducer, LogRecord } from '../src/core/broker/log-producer.ts'
+import type { LogProducer, LogRecord, StoredRecord } from '../src/core/broker/log-producer.ts'
 import type { BenchContext } from './context.ts'
 import { fillOutbox, type Ground, onGround, PARTITIONS } from './outbox-ground.ts'
 import { pgTransactionalOutbox } from './pg-transactional-outbox.ts'
@@ -62,7 +62,7 @@ async function measureBoth(ground: Ground, { events }: BenchContext): Promise<{ 
   return { raw, relayed }
 }
 
-interface StoredRecord {
+interface OutboxRecord {
   readonly partition: number
   readonly key: Buffer
   readonly value: Buffer
@@ -73,14 +73,14 @@ const selectRecords = `select key_hash % ${PARTITIONS} as partition, key, value,
 
 /** The records that the relay will send, in its batches, by partition. */
 async function readBatches({ pool }: Ground): Promise<readonly (readonly (readonly LogRecord[])[])[]> {
-  const { rows } = await pool.query<StoredRecord>(selectRecords)
+  const { rows } = await pool.query<OutboxRecord>(selectRecords)
   const lanes = Array.from({ length: PARTITIONS }, (): LogRecord[][] => [])
   const bytes = lanes.map(() => 0)
   for (const { partition, key, value, headers } of rows) {
     const size = key.length + value.length + headers.length
     const lane = lanes[partition] ?? []
     const last = lane.at(-1)
-    const record = { key, value, headers: [], packedHeaders: headers, timestampMs: Date.now() }
+    const record = { key, value, headers: [], stored: storedOf(key, value, headers), timestampMs: Date.now() }
     if (last === undefined || last.length >= BATCH_SIZE || (bytes[partition] ?? 0) + size > BATCH_BYTES) {
       lane.push([record])
       bytes[partition] = size
@@ -90,6 +90,15 @@ async function readBatches({ pool }: Ground): Promise<readonly (readonly (readon
     }
   }
   return lanes
+}
+
+function storedOf(...parts: readonly Buffer[]): StoredRecord {
+  const lengths = parts.map(({ length }) => {
+    const bytes = Buffer.alloc(4)
+    bytes.writeInt32BE(length)
+    return bytes
+  })
+  return { memory: Buffer.concat(parts.flatMap((part, index) => [lengths[index] ?? part, part])), at: 0 }
 }
 
 async function feedRaw({ log, topic }: Ground, lanes: readonly (readonly (readonly LogRecord[])[])[], events: number): Promise<Cost> {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { packHeaders } from '../../src/core/broker/header-bytes.ts'
+import { packHeaders, unpackHeaders } from '../../src/core/broker/header-bytes.ts'
 import { positiveHash } from '../../src/core/broker/partitioner.ts'
 import type { Database } from '../../src/core/database/database.ts'
 import type {
@@ -98,5 +98,16 @@ export async function onlyRow<Tx>(subject: OutboxSubject<Tx>): Promise<PendingRo
   const [found] = rows
   if (found === undefined || rows.length > 1) throw new Error(`There are ${rows.length} rows.`)
   const { seq, id, topic, key, value, headers, key_hash: keyHash } = found
-  return { seq: BigInt(seq), id, topic, key, value, headers, keyHash, createdAtMs: 0 }
+  return {
+    seq: BigInt(seq),
+    id,
+    topic,
+    key,
+    value,
+    headers: unpackHeaders(headers),
+    keyHash,
+    timestampMs: 0,
+    size: 0,
+    release: () => undefined,
+  }
 }

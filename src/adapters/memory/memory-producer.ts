@@ -1,4 +1,3 @@
-import { headersOf } from '../../core/broker/header-bytes.ts'
 import type { AppendOutcome, LogProducer, LogRecord, TopicPartition } from '../../core/broker/log-producer.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import { ConfigurationError, isTrunklineError, PermanentError, TransientError, UnknownOutcomeError } from '../../foundation/errors.ts'
@@ -118,9 +117,9 @@ function replyLost({ topic, partition }: TopicPartition): UnknownOutcomeError {
 function sizeOf(records: readonly LogRecord[]): number {
   let bytes = BATCH_OVERHEAD
   for (const record of records) {
-    const { key, value } = record
+    const { key, value, headers } = record
     bytes += RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0)
-    for (const [name, header] of headersOf(record)) bytes += Buffer.byteLength(name) + header.length
+    for (const [name, header] of headers) bytes += Buffer.byteLength(name) + header.length
   }
   return bytes
 }

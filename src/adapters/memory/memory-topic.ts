@@ -1,4 +1,4 @@
-import { exceedHeaderLimits, headersOf } from '../../core/broker/header-bytes.ts'
+import { exceedHeaderLimits } from '../../core/broker/header-bytes.ts'
 import type { ConsumedRecord, PartitionRange } from '../../core/broker/log-consumer.ts'
 import type { LogRecord, TopicPartition } from '../../core/broker/log-producer.ts'
 import type { TopicSettings, TopicSpec } from '../../core/broker/topic-plan.ts'
@@ -128,7 +128,7 @@ export class MemoryPartition {
         offset: this.#end,
         key: copyOf(key),
         value: copyOf(value),
-        headers: headersOf(record).map(([name, bytes]) => [name, Buffer.from(bytes)] as const),
+        headers: record.headers.map(([name, bytes]) => [name, Buffer.from(bytes)] as const),
         timestampMs,
       })
       this.#end += 1n

@@ -1,5 +1,7 @@
 /** Microseconds from the epoch to the first of January 2000, where PostgreSQL begins to count. */
 const TIMES_BEGIN_MS = 946_684_800_000
+/** Upper halves of numbers below 2⁵³. */
+const HIGH_MAX = 2 ** 21
 
 /** The columns of one row in the binary format, read one after the other. */
 export class BinaryRow {
@@ -19,6 +21,9 @@ export class BinaryRow {
 
   int8(): bigint {
     this.#at += 12
+    const high = this.#bytes.readInt32BE(this.#at - 8)
+    // One object instead of five, as long as a number holds it.
+    if (high < HIGH_MAX && high >= 0) return BigInt(high * 2 ** 32 + this.#bytes.readUInt32BE(this.#at - 4))
     return this.#bytes.readBigInt64BE(this.#at - 8)
   }
 
@@ -31,8 +36,7 @@ export class BinaryRow {
 
   uuid(): string {
     this.#at += 20
-    const hex = this.#bytes.toString('hex', this.#at - 16, this.#at)
-    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+    return uuidAt(this.#bytes, this.#at - 16)
   }
 
   text(): string {
@@ -41,22 +45,26 @@ export class BinaryRow {
     return this.#bytes.toString('utf8', this.#at - length, this.#at)
   }
 
-  /** The next `count` columns as bytes, copied in one piece: what they were read from is used again. */
-  bytes(count: number): (Buffer | null)[] {
-    const from = this.#at
-    const places: [number, number][] = []
-    for (let column = 0; column < count; column++) {
-      const length = this.#length()
-      places.push([this.#at - from, length])
-      if (length > 0) this.#at += length
-    }
-    const own = Buffer.allocUnsafe(this.#at - from)
-    this.#bytes.copy(own, 0, from, this.#at)
-    return places.map(([start, length]) => (length < 0 ? null : own.subarray(start, start + length)))
+  /** How many bytes the next `count` columns are, each behind its length. */
+  lengthOf(count: number): number {
+    let at = this.#at
+    for (let column = 0; column < count; column++) at += 4 + Math.max(0, this.#bytes.readInt32BE(at))
+    return at - this.#at
+  }
+
+  /** Copies them as they are: what they are read from is used again. */
+  copyTo(target: Buffer, start: number, length: number): void {
+    this.#bytes.copy(target, start, this.#at, this.#at + length)
+    this.#at += length
   }
 
   #length(): number {
     this.#at += 4
     return this.#bytes.readInt32BE(this.#at - 4)
   }
+}
+
+export function uuidAt(bytes: Buffer, at: number): string {
+  const hex = bytes.toString('hex', at, at + 16)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }

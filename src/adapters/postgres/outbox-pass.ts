@@ -1,5 +1,4 @@
-import { type Pass, type PassResult, type PendingRow, type Section, sizeOf, type Term } from '../../core/outbox/outbox-store.ts'
-import type { BinaryRow } from './binary-row.ts'
+import type { Pass, PassResult, PendingRow, Section, Term } from '../../core/outbox/outbox-store.ts'
 
 /** @returns the parameters of {@link passSql} */
 export function passValues(term: Term, pass: Pass): unknown[] {
@@ -27,21 +26,15 @@ export function passValues(term: Term, pass: Pass): unknown[] {
   ]
 }
 
-/** @returns what is kept of a line of {@link passSql} */
-export function readPassRow(row: BinaryRow): PendingRow {
-  const [seq, topic, id, keyHash, createdAtMs] = [row.int8(), row.text(), row.uuid(), row.int4(), row.timeMs()]
-  const [key = null, value = null, headers] = row.bytes(3)
-  return { seq, topic, id, keyHash, createdAtMs, key, value, headers: headers ?? NOTHING }
-}
-
 /** @returns `undefined` when the term is over */
 export function toPassResult([head, ...rows]: readonly PendingRow[], pass: Pass): PassResult | undefined {
   const facts: { mine: boolean; last: number | string; oldest: string; holds: boolean; running: readonly string[] } = JSON.parse(
     head?.topic ?? '{}',
   )
+  head?.release()
   if (facts.mine !== true) return undefined
   let bytes = 0
-  for (const row of rows) bytes += sizeOf(row)
+  for (const row of rows) bytes += row.size
   return {
     rows,
     limited: rows.length >= pass.limit || bytes >= pass.bytesMax,
@@ -51,8 +44,6 @@ export function toPassResult([head, ...rows]: readonly PendingRow[], pass: Pass)
     running: facts.running.map(BigInt),
   }
 }
-
-const NOTHING = Buffer.alloc(0)
 
 function lists(sections: readonly Section[]) {
   const lanes = sections.filter(({ partition }) => partition !== undefined)
@@ -68,7 +59,7 @@ function numbers(list: readonly bigint[]): string {
   return `{${list.join(',')}}`
 }
 
-// As sizeOf counts. The length of a large value is known without reading it.
+// As PendingRow.size counts. The length of a large value is known without reading it.
 const sizeSql = '(coalesce(octet_length(o.key), 0) + coalesce(octet_length(o.value), 0) + octet_length(o.headers) + 64)'
 
 // One statement, so one snapshot: the rows; the proof that the lease was still mine when they were seen (a frozen owner
@@ -86,11 +77,11 @@ export const passSql = `
            'holds', $21::xid8[] <@ array(select pg_snapshot_xip(pg_current_snapshot())),
            'running', array(select running::text from pg_snapshot_xip(pg_current_snapshot()) as running where running < $22::xid8)
          )::text as topic,
-         '00000000-0000-0000-0000-000000000000'::uuid as id, 0 as key_hash, 'epoch'::timestamptz as created_at,
+         0 as key_hash, 'epoch'::timestamptz as created_at, '00000000-0000-0000-0000-000000000000'::uuid as id,
          null::bytea as key, null::bytea as value, ''::bytea as headers
     from lease
    union all
-  select head.seq, head.topic, head.id, head.key_hash, head.created_at, head.key, head.value, head.headers
+  select head.seq, head.topic, head.key_hash, head.created_at, head.id, head.key, head.value, head.headers
     from (
       select o.*, sum(${sizeSql}) over (order by o.seq rows unbounded preceding) - ${sizeSql} as bytes_before
         from trunkline.outbox as o

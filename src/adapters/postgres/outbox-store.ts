@@ -17,7 +17,8 @@ import { endsWithin } from '../../foundation/service.ts'
 import { BACKLOG_COUNTED_MAX, backlogSql, readBacklogRow } from './outbox-backlog.ts'
 import { ECHO, OUTBOX_CHANNEL, VACANT } from './outbox-bell.ts'
 import { holdsSql, requestsSql, toHold } from './outbox-holds.ts'
-import { passSql, passValues, readPassRow, toPassResult } from './outbox-pass.ts'
+import { PassReader } from './pass-reader.ts'
+import { rowNames } from './row-names.ts'
 import { type RawRow, SingleSession } from './single-session.ts'
 import { storableText } from './storable-text.ts'
 
@@ -62,6 +63,7 @@ class PostgresOutboxStore implements OutboxStore {
   readonly #reader: SingleSession
   readonly #writer: SingleSession
   readonly #archiveMs: number | undefined
+  readonly #passes: PassReader
   readonly #listening: Promise<void>
   /** What it said to itself and has not heard yet. */
   readonly #echoes = new Map<string, () => void>()
@@ -69,6 +71,7 @@ class PostgresOutboxStore implements OutboxStore {
   constructor(parts: OutboxStoreParts, events: OutboxStoreEvents) {
     const { reader, writer, archiveMs } = parts
     this.#reader = reader
+    this.#passes = new PassReader(reader)
     this.#writer = writer
     this.#archiveMs = archiveMs
     this.#listening = reader.listen(OUTBOX_CHANNEL, (said) => {
@@ -92,14 +95,13 @@ class PostgresOutboxStore implements OutboxStore {
     await this.#reader.ask(releaseSql, [term.owner, term.epoch])
   }
 
-  async fetchPending(term: Term, pass: Pass): Promise<PassResult | undefined> {
-    return toPassResult(await this.#reader.askWithin(passSql, passValues(term, pass), pass.withinMs, readPassRow), pass)
+  fetchPending(term: Term, pass: Pass): Promise<PassResult | undefined> {
+    return this.#passes.read(term, pass)
   }
 
   async remove(term: Term, rows: readonly PendingRow[]): Promise<bigint | undefined> {
-    const [seqs, ids] = [rows.map(({ seq }) => seq), rows.map(({ id }) => id)]
     const sql = this.#archiveMs === undefined ? removeSql : archiveSql
-    const [row] = await this.#writer.ask(sql, [term.owner, term.epoch, `{${seqs.join(',')}}`, `{${ids.join(',')}}`])
+    const [row] = await this.#writer.ask(sql, [term.owner, term.epoch, ...rowNames(rows)])
     return row?.[0] === 't' ? BigInt(row[1] ?? 0) : undefined
   }
 

@@ -1,9 +1,12 @@
 import type { EventEmitter } from 'node:events'
 import { ConfigurationError } from '../../foundation/errors.ts'
+import { freeNow } from '../../foundation/free-now.ts'
 
 const TYPE_AND_LENGTH = 5
 const DATA_ROW = 'D'.charCodeAt(0)
 const NOTHING: Buffer = Buffer.alloc(0)
+/** PostgreSQL makes none that is larger. */
+const MESSAGE_BYTES_MAX = 2 ** 30
 
 /** What a row is in the protocol: a count of columns, then of each its length and its bytes. Valid until it returns. */
 export type OnRow = (bytes: Buffer, at: number) => void
@@ -18,10 +21,11 @@ export type OnRow = (bytes: Buffer, at: number) => void
 export class RowTap {
   readonly #pass: (bytes: Buffer) => void
   #onRow: OnRow | undefined
-  /** The beginning of a message whose end has not come. */
+  /** The beginning of a message whose end has not come; its memory has room for all of it as soon as its length is known. */
   #held: Buffer = NOTHING
+  #heldBytes = 0
 
-  /** @param pass gets whole messages that are not rows */
+  /** @param pass gets whole messages that are not rows; valid until it returns */
   constructor(pass: (bytes: Buffer) => void) {
     this.#pass = pass
   }
@@ -30,14 +34,23 @@ export class RowTap {
    * Puts a tap between a connection's socket and the driver. For a connection that is open and idle, so that the next
    * byte is the first of a message.
    *
+   * What the socket read is nobody's when the tap has seen it: rows were copied, and the driver gets its own copy.
+   *
    * @throws ConfigurationError `DRIVER_UNKNOWN`: the driver does not listen as it is known to
    */
   static on(socket: EventEmitter): RowTap {
     const [driver, ...others] = socket.listeners('data')
     if (driver === undefined || others.length > 0) throw unknownDriver()
-    const tap = new RowTap((bytes) => void driver.call(socket, bytes))
+    const tap = new RowTap((bytes) => void driver.call(socket, Buffer.from(bytes)))
     socket.removeAllListeners('data')
-    socket.on('data', (bytes: Buffer) => tap.take(bytes))
+    socket.on('data', (bytes: Buffer) => {
+      try {
+        tap.take(bytes)
+      } catch (error) {
+        socket.emit('error', error)
+      }
+      freeNow(bytes)
+    })
     return tap
   }
 
@@ -46,8 +59,9 @@ export class RowTap {
     this.#onRow = onRow
   }
 
+  /** @throws Error this is not PostgreSQL's protocol, and nothing behind it can be understood */
   take(bytes: Buffer): void {
-    let at = this.#held.length === 0 ? 0 : this.#complete(bytes)
+    let at = this.#heldBytes === 0 ? 0 : this.#complete(bytes)
     let passed = at
     while (bytes.length - at >= TYPE_AND_LENGTH) {
       const end = at + 1 + bytes.readUInt32BE(at + 1)
@@ -60,24 +74,50 @@ export class RowTap {
       at = end
     }
     if (at > passed) this.#pass(bytes.subarray(passed, at))
-    if (at < bytes.length) this.#held = Buffer.from(bytes.subarray(at))
+    if (at < bytes.length) this.#hold(bytes, at)
   }
 
   /** Completes the message that is held. @returns where the next one begins */
   #complete(bytes: Buffer): number {
-    const head = Math.min(bytes.length, Math.max(0, TYPE_AND_LENGTH - this.#held.length))
-    if (head > 0) this.#held = Buffer.concat([this.#held, bytes.subarray(0, head)])
-    if (this.#held.length < TYPE_AND_LENGTH) return head
-    const missing = 1 + this.#held.readUInt32BE(1) - this.#held.length
-    const message = Buffer.concat([this.#held, bytes.subarray(head, head + missing)])
-    if (bytes.length - head < missing) {
-      this.#held = message
-      return bytes.length
+    let at = 0
+    if (this.#heldBytes < TYPE_AND_LENGTH) {
+      at = this.#fill(bytes, 0, TYPE_AND_LENGTH)
+      if (this.#heldBytes < TYPE_AND_LENGTH) return at
+      this.#reserve()
     }
+    at = this.#fill(bytes, at, this.#held.length)
+    if (this.#heldBytes < this.#held.length) return at
+    const message = this.#held
+    this.#heldBytes = 0
     this.#held = NOTHING
     if (message[0] === DATA_ROW && this.#onRow !== undefined) this.#onRow(message, TYPE_AND_LENGTH)
     else this.#pass(message)
-    return head + missing
+    freeNow(message)
+    return at
+  }
+
+  #hold(bytes: Buffer, at: number): void {
+    this.#held = Buffer.allocUnsafe(TYPE_AND_LENGTH)
+    const next = this.#fill(bytes, at, TYPE_AND_LENGTH)
+    if (this.#heldBytes < TYPE_AND_LENGTH) return
+    this.#reserve()
+    this.#fill(bytes, next, this.#held.length)
+  }
+
+  /** Copies until so many bytes are held, or no more are there. @returns where it ended */
+  #fill(bytes: Buffer, at: number, until: number): number {
+    const copied = bytes.copy(this.#held, this.#heldBytes, at, at + until - this.#heldBytes)
+    this.#heldBytes += copied
+    return at + copied
+  }
+
+  /** Room for the whole message, whose type and length are here. */
+  #reserve(): void {
+    const length = 1 + this.#held.readUInt32BE(1)
+    if (length < TYPE_AND_LENGTH || length > MESSAGE_BYTES_MAX) throw new Error(`PostgreSQL announced a message of ${length} bytes.`)
+    const message = Buffer.allocUnsafe(length)
+    this.#held.copy(message, 0, 0, TYPE_AND_LENGTH)
+    this.#held = message
   }
 }
 

@@ -1,5 +1,6 @@
 import { countPacked } from '../../core/broker/header-bytes.ts'
-import type { HeaderPair, LogRecord } from '../../core/broker/log-producer.ts'
+import type { HeaderPair, LogRecord, StoredRecord } from '../../core/broker/log-producer.ts'
+import { behindPart, storedParts } from '../../core/broker/stored-record.ts'
 import { crc32c } from './crc32c.ts'
 
 /** Bytes of a record batch before its records: everything from the base offset to the number of records. */
@@ -8,6 +9,8 @@ const CRC_AT = 17
 const CRC_FROM = 21
 const MAGIC = 2
 const LOOP_BYTES_MAX = 40
+/** −1 in zigzag. */
+const NONE = 1
 
 /**
  * Removes from kafkajs: it allocates 512 zeroed bytes for every record and again for every header, and copies each batch
@@ -71,9 +74,9 @@ function baseTimestamp(records: readonly LogRecord[]): number {
 }
 
 function recordBodySize(record: LogRecord, offsetDelta: number, timestampDelta: number): number {
-  let size = 1 + varintSize(timestampDelta) + varintSize(offsetDelta) + bytesSize(record.key) + bytesSize(record.value)
-  if (record.packedHeaders !== undefined) return size + packedSize(record.packedHeaders)
-  size += varintSize(record.headers.length)
+  let size = 1 + varintSize(timestampDelta) + varintSize(offsetDelta)
+  if (record.stored !== undefined) return size + storedSize(record.stored)
+  size += bytesSize(record.key) + bytesSize(record.value) + varintSize(record.headers.length)
   for (const [name, value] of record.headers) {
     const nameLength = Buffer.byteLength(name)
     size += varintSize(nameLength) + nameLength + bytesSize(value)
@@ -81,16 +84,29 @@ function recordBodySize(record: LogRecord, offsetDelta: number, timestampDelta: 
   return size
 }
 
+function storedSize(record: StoredRecord): number {
+  const { memory } = record
+  const { key, value, headers } = storedParts(record)
+  return (
+    partSize(memory.readInt32BE(key)) + partSize(memory.readInt32BE(value)) + packedSize(memory, headers + 4, behindPart(memory, headers))
+  )
+}
+
 /** Packed, a pair is two lengths of four bytes, the name and the value. */
-function packedSize(packed: Buffer): number {
+function packedSize(memory: Buffer, start: number, end: number): number {
   let size = 0
   let count = 0
-  for (let at = 0; at < packed.length; count++) {
-    const [name, value] = [packed.readUInt32BE(at), packed.readUInt32BE(at + 4)]
+  for (let at = start; at < end; count++) {
+    const [name, value] = [memory.readUInt32BE(at), memory.readUInt32BE(at + 4)]
     size += varintSize(name) + name + varintSize(value) + value
     at += 8 + name + value
   }
   return size + varintSize(count)
+}
+
+/** @param length −1: there is none */
+function partSize(length: number): number {
+  return length < 0 ? 1 : varintSize(length) + length
 }
 
 function bytesSize(bytes: Buffer | null): number {
@@ -118,10 +134,32 @@ class Writer {
     this.#target[this.at++] = 0
     this.#varint(timestampDelta)
     this.#varint(offsetDelta)
-    this.#bytes(record.key)
-    this.#bytes(record.value)
-    if (record.packedHeaders === undefined) this.#headers(record.headers)
-    else this.#packed(record.packedHeaders)
+    if (record.stored === undefined) this.#parts(record)
+    else this.#stored(record.stored)
+  }
+
+  #parts({ key, value, headers }: LogRecord): void {
+    this.#bytes(key)
+    this.#bytes(value)
+    this.#headers(headers)
+  }
+
+  #stored(record: StoredRecord): void {
+    const { memory } = record
+    const { key, value, headers } = storedParts(record)
+    this.#storedPart(memory, key)
+    this.#storedPart(memory, value)
+    this.#packed(memory, headers + 4, behindPart(memory, headers))
+  }
+
+  #storedPart(memory: Buffer, at: number): void {
+    const length = memory.readInt32BE(at)
+    if (length < 0) {
+      this.#target[this.at++] = NONE
+      return
+    }
+    this.#varint(length)
+    this.#part(memory, at + 4, at + 4 + length)
   }
 
   #headers(headers: readonly HeaderPair[]): void {
@@ -129,15 +167,15 @@ class Writer {
     for (const header of headers) this.#header(header)
   }
 
-  #packed(packed: Buffer): void {
-    this.#varint(countPacked(packed))
-    for (let at = 0; at < packed.length; ) {
-      const name = packed.readUInt32BE(at)
-      const value = packed.readUInt32BE(at + 4)
+  #packed(memory: Buffer, start: number, end: number): void {
+    this.#varint(countPacked(memory, start, end))
+    for (let at = start; at < end; ) {
+      const name = memory.readUInt32BE(at)
+      const value = memory.readUInt32BE(at + 4)
       this.#varint(name)
-      this.#part(packed, at + 8, at + 8 + name)
+      this.#part(memory, at + 8, at + 8 + name)
       this.#varint(value)
-      this.#part(packed, at + 8 + name, at + 8 + name + value)
+      this.#part(memory, at + 8 + name, at + 8 + name + value)
       at += 8 + name + value
     }
   }
@@ -159,7 +197,7 @@ class Writer {
 
   #bytes(bytes: Buffer | null): void {
     if (bytes === null) {
-      this.#target[this.at++] = 1 // −1 in zigzag
+      this.#target[this.at++] = NONE
       return
     }
     this.#varint(bytes.length)

@@ -1,5 +1,5 @@
 import { PermanentError } from '../../foundation/errors.ts'
-import type { HeaderPair, LogRecord } from './log-producer.ts'
+import type { HeaderPair } from './log-producer.ts'
 
 /** Kafka knows no limit; a record beyond these is not ours. */
 export const HEADERS_MAX = 100
@@ -38,10 +38,10 @@ export function unpackHeaders(bytes: Buffer): HeaderPair[] {
   const headers: HeaderPair[] = []
   let at = 0
   while (at < bytes.length) {
-    if (at + LENGTHS_BYTES > bytes.length) throw corrupt(bytes)
+    if (at + LENGTHS_BYTES > bytes.length) throw corrupt(bytes.length)
     const nameEnd = at + LENGTHS_BYTES + bytes.readUInt32BE(at)
     const valueEnd = nameEnd + bytes.readUInt32BE(at + 4)
-    if (valueEnd > bytes.length) throw corrupt(bytes)
+    if (valueEnd > bytes.length) throw corrupt(bytes.length)
     headers.push([bytes.toString('utf8', at + LENGTHS_BYTES, nameEnd), bytes.subarray(nameEnd, valueEnd)])
     at = valueEnd
   }
@@ -49,24 +49,19 @@ export function unpackHeaders(bytes: Buffer): HeaderPair[] {
 }
 
 /** @returns how many pairs there are. @throws PermanentError `HEADERS_CORRUPT`, as {@link unpackHeaders} */
-export function countPacked(bytes: Buffer): number {
+export function countPacked(bytes: Buffer, start = 0, end: number = bytes.length): number {
   let count = 0
-  for (let at = 0; at < bytes.length; count++) {
-    if (at + LENGTHS_BYTES > bytes.length) throw corrupt(bytes)
+  for (let at = start; at < end; count++) {
+    if (at + LENGTHS_BYTES > end) throw corrupt(end - start)
     at += LENGTHS_BYTES + bytes.readUInt32BE(at) + bytes.readUInt32BE(at + 4)
-    if (at > bytes.length) throw corrupt(bytes)
+    if (at > end) throw corrupt(end - start)
   }
   return count
 }
 
-/** The pairs of a record, however it carries them. */
-export function headersOf({ headers, packedHeaders }: Pick<LogRecord, 'headers' | 'packedHeaders'>): readonly HeaderPair[] {
-  return packedHeaders === undefined ? headers : unpackHeaders(packedHeaders)
-}
-
-function corrupt(bytes: Buffer): PermanentError {
+function corrupt(length: number): PermanentError {
   return new PermanentError(
     'HEADERS_CORRUPT',
-    `Stored headers (${bytes.length} bytes) cannot be read: a length points past the end. Restore the row from a backup, or discard it.`,
+    `Stored headers (${length} bytes) cannot be read: a length points past the end. Restore the row from a backup, or discard it.`,
   )
 }

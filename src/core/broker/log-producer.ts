@@ -13,10 +13,21 @@ export interface LogRecord {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: readonly HeaderPair[]
-  /** The headers as `packHeaders` writes them, checked by `countPacked`: what was stored so need not be taken apart. Then `headers` is empty. */
-  readonly packedHeaders?: Buffer
   /** Milliseconds since the epoch. */
   readonly timestampMs: number
+  /** The same key, value and headers as they are stored, checked by `checkStoredHeaders`: what need not be taken apart is copied from there. */
+  readonly stored?: StoredRecord
+}
+
+/**
+ * The key, the value and the headers of a record as they lie in larger memory: each behind its length in four bytes, −1
+ * for none; the headers as `packHeaders` writes them. Views on them are made for whoever reads them: a hundred bytes of
+ * heap each, where the bytes themselves are some hundred and most are only copied.
+ */
+export interface StoredRecord {
+  readonly memory: Buffer
+  /** Where the length of the key begins. */
+  readonly at: number
 }
 
 /**
@@ -43,6 +54,9 @@ export interface LogProducer {
 
   /**
    * Appends one batch to one partition. It never rejects: the outcome says what happened.
+   *
+   * The bytes of its records are the caller's: they stay as they are until the outcome is there, and nobody reads them
+   * afterwards, for then their memory is used for others.
    *
    * After `unknown` the adapter has already replaced its client, so that no late request of the old
    * one can share a connection with the next attempt; the caller sends the *same* batch again before anything

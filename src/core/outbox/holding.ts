@@ -63,7 +63,8 @@ export class Holding {
       return false
     }
     const { topic, key, seq: headSeq, id: headId } = row
-    const hold: Hold = { topic, key, headSeq, headId, reasonCode: reason.code, reason: reason.message }
+    // The hold stays when the row is released.
+    const hold: Hold = { topic, key: key && Buffer.from(key), headSeq, headId, reasonCode: reason.code, reason: reason.message }
     // A row of the key that was not decided yet may come in below this one, but above the mark.
     held.add(hold, headSeq > mark.hard ? mark.hard + 1n : headSeq)
     this.#store(hold).catch((error: unknown) => this.#events.onFailed(error))

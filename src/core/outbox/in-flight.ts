@@ -1,7 +1,7 @@
 import { lowest } from './lowest.ts'
-import { type PendingRow, sizeOf } from './outbox-store.ts'
+import type { PendingRow } from './outbox-store.ts'
 
-/** Rows that were read and are not yet known to be gone. */
+/** Rows that were read and are not yet known to be gone. As long as a row is here its bytes are; when it leaves it is released. */
 export class InFlight {
   readonly #rows = new Set<PendingRow>()
   #bytes = 0
@@ -17,12 +17,17 @@ export class InFlight {
 
   add(row: PendingRow): void {
     this.#rows.add(row)
-    this.#bytes += sizeOf(row)
+    this.#bytes += row.size
     if (row.seq > this.#highest) this.#highest = row.seq
   }
 
+  /** They are gone from the table, or were left there, and are released. */
   forget(rows: readonly PendingRow[]): void {
-    for (const row of rows) if (this.#rows.delete(row)) this.#bytes -= sizeOf(row)
+    for (const row of rows) {
+      if (!this.#rows.delete(row)) continue
+      this.#bytes -= row.size
+      row.release()
+    }
   }
 
   get rows(): Iterable<PendingRow> {

@@ -46,23 +46,32 @@ export class Lanes {
     this.#events = events
   }
 
-  /** Hands rows to their lanes. @returns how many were taken; the others stay in the table, and it is remembered where */
+  /**
+   * Hands rows to their lanes: they are in flight from now on.
+   *
+   * @returns how many were taken; the others are released and stay in the table, and it is remembered where
+   */
   take(rows: readonly PendingRow[]): number {
-    const { held, inFlight, routes } = this.#parts
+    const { held, inFlight } = this.#parts
     let taken = 0
-    let route: Route | undefined
     for (const row of rows) {
-      if (held.has(row)) continue
-      if (route?.topic !== row.topic) route = routes.of(row.topic)
-      if (route.partitions === undefined || route.deferral.from !== undefined) {
-        route.deferral.leave(row.seq)
+      if (held.has(row) || !this.#offer(row)) {
+        row.release()
         continue
       }
-      if (!this.#laneOf(route, row.keyHash % route.partitions, route.partitions).offer(row)) continue
       inFlight.add(row)
       taken++
     }
     return taken
+  }
+
+  #offer(row: PendingRow): boolean {
+    const route = this.#parts.routes.of(row.topic)
+    if (route.partitions !== undefined && route.deferral.from === undefined) {
+      return this.#laneOf(route, row.keyHash % route.partitions, route.partitions).offer(row)
+    }
+    route.deferral.leave(row.seq)
+    return false
   }
 
   /**

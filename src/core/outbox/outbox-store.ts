@@ -1,3 +1,5 @@
+import type { LogRecord } from '../broker/log-producer.ts'
+
 /** A message on its way from `publish` to its topic: the wire form, and what the relay needs to route it. */
 export interface OutboxRow {
   /** The envelope's id. */
@@ -18,16 +20,20 @@ export interface ScheduledRow extends OutboxRow {
   readonly notBefore: Date
 }
 
-export interface PendingRow extends Omit<OutboxRow, 'bucket'> {
+/** A row of the outbox, and the record that is appended for it, whose time is that of the insert. */
+export interface PendingRow extends LogRecord, Pick<OutboxRow, 'id' | 'topic' | 'keyHash'> {
   readonly seq: bigint
-  /** Milliseconds since the epoch, of the insert. */
-  readonly createdAtMs: number
+  /** What it counts for in limits of bytes: its key, value and headers, and {@link ROW_OVERHEAD}. */
+  readonly size: number
+  /**
+   * Its memory is used for other rows from now on: nobody reads its id, key, value or headers any more, nor views of
+   * them that were handed out. Whoever has read rows releases each when it is gone from the table, or left there.
+   */
+  release(): void
 }
 
-/** What a row counts for in limits of bytes: Kafka adds a few bytes a record and a header; 64 covers them. */
-export function sizeOf(row: Pick<OutboxRow, 'key' | 'value' | 'headers'>): number {
-  return (row.key?.length ?? 0) + (row.value?.length ?? 0) + row.headers.length + 64
-}
+/** Kafka adds a few bytes a record and a header; these cover them. */
+export const ROW_OVERHEAD = 64
 
 /** One owner's time in office. */
 export interface Term {
@@ -154,7 +160,7 @@ export interface OutboxStore {
   /** Ends the term now, so that a successor need not wait for the lease to run out, and tells the stand-bys. */
   release(term: Term): Promise<void>
 
-  /** Reads the lowest rows that the pass may show. @throws TransientError `STATEMENT_TOO_SLOW` it was given up after `pass.withinMs`: look through less */
+  /** Reads the lowest rows that the pass may show; the caller releases each of them. @throws TransientError `STATEMENT_TOO_SLOW` it was given up after `pass.withinMs`: look through less */
   fetchPending(term: Term, pass: Pass): Promise<PassResult | undefined>
 
   /**

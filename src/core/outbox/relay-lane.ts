@@ -1,14 +1,12 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
 import { isTrunklineError, TransientError, type TrunklineError } from '../../foundation/errors.ts'
-import { countPacked } from '../broker/header-bytes.ts'
-import type { LogProducer, LogRecord } from '../broker/log-producer.ts'
+import type { LogProducer } from '../broker/log-producer.ts'
+import { checkStoredHeaders } from '../broker/stored-record.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 import { Deferral } from './deferral.ts'
 import type { HeldKeys } from './held-keys.ts'
-import { type PendingRow, sizeOf } from './outbox-store.ts'
-
-const NO_HEADERS: LogRecord['headers'] = []
+import type { PendingRow } from './outbox-store.ts'
 
 export interface LaneParts {
   readonly producer: LogProducer
@@ -101,8 +99,8 @@ export class RelayLane {
 
   /** Sends rows until the fate of each is known. @returns whether the lane may go on; if not, what is left of them is back in the table */
   async #settle(batch: readonly PendingRow[]): Promise<boolean> {
-    const { rows, records, rest } = this.#readable(batch)
-    if (!(await this.#send(rows, records))) {
+    const { rows, rest } = this.#readable(batch)
+    if (!(await this.#send(rows))) {
       this.#leave(rest)
       return false
     }
@@ -110,9 +108,9 @@ export class RelayLane {
     return rest.length === 0
   }
 
-  async #send(rows: readonly PendingRow[], records: readonly LogRecord[]): Promise<boolean> {
-    if (records.length === 0) return true
-    const refusal = await this.#append(records)
+  async #send(rows: readonly PendingRow[]): Promise<boolean> {
+    if (rows.length === 0) return true
+    const refusal = await this.#append(rows)
     if (refusal === undefined) {
       this.#events.onAcked(rows)
       return true
@@ -149,15 +147,15 @@ export class RelayLane {
    *
    * @returns `undefined` when Kafka has it; otherwise who refused it. A lane that was stopped gives up as if the cluster had refused it
    */
-  async #append(records: readonly LogRecord[]): Promise<{ scope: 'record' | 'topic' | 'stopped'; reason: TrunklineError } | undefined> {
+  async #append(rows: readonly PendingRow[]): Promise<{ scope: 'record' | 'topic' | 'stopped'; reason: TrunklineError } | undefined> {
     const { producer, diagnostics, clock } = this.#parts
     const place = { topic: this.topic, partition: this.partition }
     for (let attempt = 1; !this.#stopped.signal.aborted; attempt++) {
-      diagnostics.emit('relay.sending', { ...place, messages: records.length })
-      const outcome = await producer.append(place, records)
+      diagnostics.emit('relay.sending', { ...place, messages: rows.length })
+      const outcome = await producer.append(place, rows)
       switch (outcome.status) {
         case 'acked':
-          diagnostics.emit('relay.acked', { ...place, messages: records.length })
+          diagnostics.emit('relay.acked', { ...place, messages: rows.length })
           return undefined
         case 'unknown':
           // It may be in the log. Nothing else of this partition may go before the same batch went again.
@@ -177,35 +175,27 @@ export class RelayLane {
    *
    * @returns `rest`: the rows from the first one on that must wait and could not be held
    */
-  #readable(batch: readonly PendingRow[]): { rows: PendingRow[]; records: LogRecord[]; rest: readonly PendingRow[] } {
+  #readable(batch: readonly PendingRow[]): { rows: readonly PendingRow[]; rest: readonly PendingRow[] } {
     const rows: PendingRow[] = []
-    const records: LogRecord[] = []
     for (const [index, row] of batch.entries()) {
-      if (this.#parts.held.has(row)) {
-        this.#events.onLeft([row])
-        continue
-      }
-      const record = this.#toRecord(row)
-      if (record === undefined && !this.#parts.held.has(row)) return { rows, records, rest: batch.slice(index) }
-      if (record === undefined) continue
-      rows.push(row)
-      records.push(record)
+      if (!this.#parts.held.has(row) && this.#isReadable(row)) rows.push(row)
+      else if (this.#parts.held.has(row)) this.#events.onLeft([row])
+      else return { rows, rest: batch.slice(index) }
     }
-    return { rows, records, rest: [] }
+    return { rows, rest: [] }
   }
 
-  /** @returns `undefined` when the row cannot be read; its key is held by that, or its topic waits */
-  #toRecord(row: PendingRow): LogRecord | undefined {
+  /** A row that cannot be read would fail its whole batch later. Its key is held by that, or its topic waits. */
+  #isReadable(row: PendingRow): boolean {
     try {
-      // What cannot be read would fail its whole batch later.
-      countPacked(row.headers)
-      return { key: row.key, value: row.value, headers: NO_HEADERS, packedHeaders: row.headers, timestampMs: row.createdAtMs }
+      if (row.stored !== undefined) checkStoredHeaders(row.stored)
+      return true
     } catch (error) {
       if (!isTrunklineError(error, 'HEADERS_CORRUPT')) throw error
       const place = { topic: this.topic, partition: this.partition }
       this.#parts.diagnostics.emit('relay.refused', { ...place, scope: 'record', reason: error.message })
-      if (this.#events.onRowRefused(row, error)) this.#events.onLeft([row])
-      return undefined
+      this.#events.onRowRefused(row, error)
+      return false
     }
   }
 
@@ -219,7 +209,7 @@ export class RelayLane {
     let bytes = 0
     let count = 0
     for (const row of this.#queue) {
-      bytes += sizeOf(row)
+      bytes += row.size
       if (count > 0 && (count >= this.#options.batchSize || bytes > this.#options.batchBytes)) break
       count++
     }

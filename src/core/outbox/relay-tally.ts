@@ -18,11 +18,11 @@ export class RelayTally {
   #batches = 0
 
   /** By the clock of the database at the insert and by ours now: they may differ, but nothing takes less than no time. */
-  acked(rows: readonly { readonly createdAtMs: number }[], nowMs: number): void {
+  acked(rows: readonly { readonly timestampMs: number }[], nowMs: number): void {
     this.#batches++
     this.#messages += rows.length
-    for (const { createdAtMs } of rows) {
-      const step = stepOf(nowMs - createdAtMs)
+    for (const { timestampMs } of rows) {
+      const step = stepOf(nowMs - timestampMs)
       this.#counts[step] = (this.#counts[step] ?? 0) + 1
     }
   }

@@ -7,6 +7,7 @@ import { InFlight } from './in-flight.ts'
 import { Lanes } from './lanes.ts'
 import type { LookPace } from './look-pace.ts'
 import type { OutboxStore, Pass, PassResult, Section, Term } from './outbox-store.ts'
+import { readTo, releaseAll } from './pass-result.ts'
 import type { RelayParts, RelaySettings } from './relay-options.ts'
 import { RelayReport } from './relay-report.ts'
 import { RelayTally } from './relay-tally.ts'
@@ -153,8 +154,11 @@ export class RelayTerm {
     const before = this.#mark.at
     const upTo = before + this.#stride.length
     const result = await this.#read(this.#stride, before, undefined, this.#lanes.closed(before))
-    if (result === undefined || signal.aborted) return false
-    if (!this.#mark.accepts(result)) return true
+    if (result === undefined) return false
+    if (signal.aborted || !this.#mark.accepts(result)) {
+      releaseAll(result)
+      return !signal.aborted
+    }
     this.#lastNumber = result.lastNumber
     this.#mark.move(result, before, readTo(result, upTo))
     this.#take(result)
@@ -173,6 +177,7 @@ export class RelayTerm {
     const result = await this.#read(this.#catchUpStride, after, behind.only, behind.without)
     if (result === undefined || signal.aborted || !this.#mark.accepts(result)) {
       behind.giveUp()
+      releaseAll(result)
       return result !== undefined
     }
     const to = readTo(result, upTo)
@@ -286,11 +291,6 @@ export class RelayTerm {
   #end(reason: string): void {
     if (!this.#ended.signal.aborted) this.#ended.abort(reason)
   }
-}
-
-/** Up to which number a pass showed everything that it may show. */
-function readTo({ rows, limited }: PassResult, upTo: bigint): bigint {
-  return limited ? (rows.at(-1)?.seq ?? 0n) : upTo
 }
 
 function min(a: bigint, b: bigint): bigint {

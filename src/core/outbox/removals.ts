@@ -79,7 +79,7 @@ export class Removals {
   /** By the clock of the database at its beginning and by ours at its end: they may differ, but not by less than nothing. */
   #slowestMs(rows: readonly PendingRow[]): number {
     let oldest = Number.POSITIVE_INFINITY
-    for (const { createdAtMs } of rows) if (createdAtMs < oldest) oldest = createdAtMs
+    for (const { timestampMs } of rows) if (timestampMs < oldest) oldest = timestampMs
     return Math.max(0, this.#parts.clock.now() - oldest)
   }
 

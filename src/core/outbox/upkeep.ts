@@ -125,6 +125,7 @@ export class Upkeep {
         mark.reset()
         wakeUp.wake()
         this.#tell(row)
+        row.release()
       }
       more = row === undefined && this.#sweptTo > 0n
     }

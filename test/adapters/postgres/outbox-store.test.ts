@@ -4,7 +4,7 @@ import { expect, inject, onTestFinished, test } from 'vitest'
 import { PostgresOutboxAppender } from '../../../src/adapters/postgres/outbox-appender.ts'
 import { PostgresOutboxStoreFactory } from '../../../src/adapters/postgres/outbox-store.ts'
 import type { Transaction } from '../../../src/core/database/database.ts'
-import type { OutboxStoreEvents } from '../../../src/core/outbox/outbox-store.ts'
+import type { OutboxStoreEvents, PendingRow } from '../../../src/core/outbox/outbox-store.ts'
 import { isTrunklineError } from '../../../src/foundation/errors.ts'
 import { outboxStoreConformance } from '../../conformance/outbox-store.ts'
 import { createTestDatabase } from '../../kit/database.ts'
@@ -176,7 +176,7 @@ async function inOffice(url: string, leaseMs = 10_000) {
   return { store, term }
 }
 
-const pending = { ...row, seq: 1n, createdAtMs: 0 }
+const pending: PendingRow = { ...row, seq: 1n, headers: [], timestampMs: 0, size: 64, release: () => undefined }
 
 test('a write that is under way holds off a take-over, so that nothing is taken away under the eyes of the next owner', async () => {
   const { database, url } = await openDatabase()

@@ -22,6 +22,13 @@ function dataRow(...columns: readonly (Buffer | null)[]): Buffer {
   return message('D', Buffer.concat([count, ...parts]))
 }
 
+/** As a socket has it: memory of its own. */
+function ownCopy(bytes: Buffer): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(own)
+  return own
+}
+
 const ready = message('Z', Buffer.from('I'))
 const complete = message('C', Buffer.from('SELECT 3\0'))
 const texts = ['one', 'two', 'x'.repeat(300)]
@@ -75,6 +82,32 @@ describe('a tap', () => {
     expect(seen).toBe(answer.length)
   })
 
+  test('gives back what the socket read when it has been seen, and the driver has bytes of its own', () => {
+    const [socket, told, seen]: [EventEmitter, Buffer[], string[]] = [new EventEmitter(), [], []]
+    socket.on('data', (bytes: Buffer) => told.push(bytes))
+    RowTap.on(socket).rowsTo((bytes, at) => seen.push(new BinaryRow(bytes, at).text()))
+    const long = Buffer.concat([dataRow(Buffer.from('y'.repeat(100_000))), answer])
+    const chunks = [0, 40_000, 80_000].map((at) => ownCopy(long.subarray(at, at === 80_000 ? long.length : at + 40_000)))
+
+    for (const chunk of chunks) socket.emit('data', chunk)
+
+    expect(chunks.map(({ length }) => length)).toEqual([0, 0, 0])
+    expect(seen).toEqual(['y'.repeat(100_000), ...texts])
+    expect(Buffer.concat(told)).toEqual(Buffer.concat([message('2', Buffer.alloc(0)), complete, ready]))
+  })
+
+  test('tells the driver of a stream that is not PostgreSQL, and reserves no memory for what it announces', () => {
+    const socket = new EventEmitter()
+    socket.on('data', () => undefined)
+    const errors: unknown[] = []
+    socket.on('error', (error) => errors.push(error))
+    RowTap.on(socket)
+
+    socket.emit('data', Buffer.from('DffffHTTP/1.1 400'))
+
+    expect(errors).toMatchObject([{ message: 'PostgreSQL announced a message of 1717986919 bytes.' }])
+  })
+
   test('refuses a driver that listens in another way', () => {
     let refused: unknown
 
@@ -88,21 +121,25 @@ describe('a tap', () => {
   })
 })
 
-test('a row in the binary format is read column by column, and its bytes are its own', () => {
+test('columns in the binary format are read one by one, and are copied as they stand', () => {
   const number = Buffer.alloc(8)
   number.writeBigInt64BE(9_007_199_254_740_993n)
-  const small = Buffer.alloc(4)
+  const [small, low, negative] = [Buffer.alloc(4), Buffer.alloc(8), Buffer.alloc(8)]
   small.writeInt32BE(-7)
+  low.writeBigInt64BE(4_294_967_297n)
+  negative.writeBigInt64BE(-3n)
   const time = Buffer.alloc(8)
   time.writeBigInt64BE(BigInt(Date.UTC(2026, 0, 31, 12, 0, 0, 123) - Date.UTC(2000, 0, 1)) * 1_000n + 999n)
   const id = Buffer.from('0198f000000070008000000000000003', 'hex')
-  const bytes = dataRow(number, Buffer.from('größe'), small, time, id, Buffer.from([0, 255]), null, Buffer.alloc(0))
+  const rest = dataRow(Buffer.from([0, 255]), null, Buffer.alloc(0))
+  const bytes = dataRow(number, low, negative, Buffer.from('größe'), small, time, id, Buffer.from([0, 255]), null, Buffer.alloc(0))
 
   const row = new BinaryRow(bytes, 5)
-  const read = [row.int8(), row.text(), row.int4(), row.timeMs(), row.uuid()]
-  const kept = row.bytes(3)
-  bytes.fill(1)
+  const read = [row.int8(), row.int8(), row.int8(), row.text(), row.int4(), row.timeMs(), row.uuid()]
+  const own = Buffer.alloc(row.lengthOf(3))
+  row.copyTo(own, 0, own.length)
 
-  expect(read).toEqual([9_007_199_254_740_993n, 'größe', -7, Date.UTC(2026, 0, 31, 12, 0, 0, 123), '0198f000-0000-7000-8000-000000000003'])
-  expect(kept).toEqual([Buffer.from([0, 255]), null, Buffer.alloc(0)])
+  const times = Date.UTC(2026, 0, 31, 12, 0, 0, 123)
+  expect(read).toEqual([9_007_199_254_740_993n, 4_294_967_297n, -3n, 'größe', -7, times, '0198f000-0000-7000-8000-000000000003'])
+  expect(own).toEqual(rest.subarray(7))
 })

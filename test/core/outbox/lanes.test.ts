@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { MemoryAdmin } from '../../../src/adapters/memory/memory-admin.ts'
 import { MemoryCluster } from '../../../src/adapters/memory/memory-cluster.ts'
 import { MemoryProducer } from '../../../src/adapters/memory/memory-producer.ts'
-import { packHeaders } from '../../../src/core/broker/header-bytes.ts'
 import type { BackboneDiagnostics } from '../../../src/core/diagnostics.ts'
 import { Episodes } from '../../../src/core/outbox/episodes.ts'
 import { HeldKeys } from '../../../src/core/outbox/held-keys.ts'
@@ -15,10 +14,9 @@ import { Diagnostics } from '../../../src/foundation/diagnostics.ts'
 import { until } from '../../kit/wait.ts'
 import { FaultyProducer } from './faulty-producer.ts'
 
-const headers = packHeaders([])
-
 function row(seq: bigint): PendingRow {
-  return { seq, topic: 't', id: `id ${seq}`, key: Buffer.from('k'), value: Buffer.from('v'), headers, keyHash: 0, createdAtMs: 0 }
+  const bytes = { key: Buffer.from('k'), value: Buffer.from('v'), headers: [], size: 66, release: () => undefined }
+  return { seq, topic: 't', id: `id ${seq}`, keyHash: 0, timestampMs: 0, ...bytes }
 }
 
 /** The lanes of one topic with one partition, whose batches are one message; the first waits for `gate`. */

@@ -3,7 +3,7 @@ import { RelayTally } from '../../../src/core/outbox/relay-tally.ts'
 
 test('quantiles are at most a fifth too high, and never too low', () => {
   const tally = new RelayTally()
-  const times = Array.from({ length: 1_000 }, (_, index) => ({ createdAtMs: -index }))
+  const times = Array.from({ length: 1_000 }, (_, index) => ({ timestampMs: -index }))
 
   tally.acked(times.slice(0, 400), 0)
   tally.acked(times.slice(400), 0)
@@ -18,7 +18,7 @@ test('quantiles are at most a fifth too high, and never too low', () => {
 
 test('what was taken is counted no more', () => {
   const tally = new RelayTally()
-  tally.acked([{ createdAtMs: 0 }], 10)
+  tally.acked([{ timestampMs: 0 }], 10)
   tally.take()
 
   expect(tally.take()).toEqual({ messages: 0, batches: 0, p50Ms: undefined, p99Ms: undefined })
@@ -27,7 +27,7 @@ test('what was taken is counted no more', () => {
 test('clocks that differ, and times beyond all measure, count too', () => {
   const tally = new RelayTally()
 
-  tally.acked([{ createdAtMs: 5_000 }, { createdAtMs: -1e15 }], 0)
+  tally.acked([{ timestampMs: 5_000 }, { timestampMs: -1e15 }], 0)
   const { p50Ms, p99Ms } = tally.take()
 
   expect(p50Ms).toBe(1)

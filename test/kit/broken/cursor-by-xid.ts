@@ -1,4 +1,5 @@
 import { Client } from 'pg'
+import { unpackHeaders } from '../../../src/core/broker/header-bytes.ts'
 import type { OutboxStoreFactory, PassResult } from '../../../src/core/outbox/outbox-store.ts'
 import { aroundOutbox } from './around-outbox.ts'
 
@@ -18,7 +19,15 @@ export function cursorByXid(url: string): (real: OutboxStoreFactory) => OutboxSt
         const last = rows.at(-1)
         if (last !== undefined) at = { xid: last.xid, seq: last.seq }
         return {
-          rows: rows.map((row) => ({ ...row, seq: BigInt(row.seq), keyHash: row.key_hash, createdAtMs: 0 })),
+          rows: rows.map((row) => ({
+            ...row,
+            seq: BigInt(row.seq),
+            keyHash: row.key_hash,
+            headers: unpackHeaders(row.headers),
+            timestampMs: 0,
+            size: 0,
+            release: () => undefined,
+          })),
           limited: false,
           lastNumber: 0n,
           oldestRunning: 0n,

@@ -12,7 +12,7 @@ export function markBeforeProduce(real: OutboxStoreFactory): OutboxStoreFactory 
         const result = await store.fetchPending(term, { ...pass, ...everything })
         if (result === undefined) return undefined
         if (result.rows.length > 0) await store.remove(term, result.rows)
-        for (const row of result.rows) memory.set(row.seq, row)
+        for (const row of result.rows) memory.set(row.seq, kept(row))
         const shown = [...memory.values()].filter((row) => shows(pass, row)).toSorted((a, b) => Number(a.seq - b.seq))
         return { ...result, rows: shown.slice(0, pass.limit), limited: shown.length >= pass.limit }
       },
@@ -22,6 +22,16 @@ export function markBeforeProduce(real: OutboxStoreFactory): OutboxStoreFactory 
       },
     }
   })
+}
+
+/** It is shown again and again, whoever released it. */
+function kept({ seq, topic, id, keyHash, timestampMs, key, value, headers, size }: PendingRow): PendingRow {
+  const own = {
+    key: key && Buffer.from(key),
+    value: value && Buffer.from(value),
+    headers: headers.map(([name, bytes]) => [name, Buffer.from(bytes)] as const),
+  }
+  return { seq, topic, id, keyHash, timestampMs, size, ...own, release: () => undefined }
 }
 
 function shows(pass: Pass, row: PendingRow): boolean {

@@ -1,3 +1,4 @@
+import { freeNow } from '../../../foundation/free-now.ts'
 import { PRODUCE_API } from '../../wire/produce-body.ts'
 import type { Connection, ConnectionPool, ProtocolRequest } from '../internals.ts'
 
@@ -19,7 +20,10 @@ export function sendUncopied(pool: ConnectionPool): void {
     if (!connection.isAuthenticated()) await connection.authenticate()
     connection.failIfNotConnected()
     const { buffer } = await protocol.request.encode()
-    const reply = await protocol.response.decode(await replied(connection, protocol, buffer))
+    const answer = await replied(connection, protocol, buffer)
+    // The broker has read all of it. After any other end the socket may still have it, and garbage collection takes it.
+    freeNow(buffer)
+    const reply = await protocol.response.decode(answer)
     connection.requestQueue.maybeThrottle(Number(Reflect.get(Object(reply), 'clientSideThrottleTime')))
     return await protocol.response.parse(reply)
   }
