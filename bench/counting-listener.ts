@@ -6,6 +6,8 @@ type OnRecords = (values: readonly (Buffer | null)[], partition: TopicPartition)
 /** Takes every record, from the first on. */
 export class CountingListener implements LogConsumerListener {
   readonly #onRecords: OnRecords
+  /** They are read when somebody asks for them, and other clients read them all. */
+  headers = 0
 
   constructor(onRecords: OnRecords) {
     this.#onRecords = onRecords
@@ -16,6 +18,7 @@ export class CountingListener implements LogConsumerListener {
   }
 
   async onBatch({ topic, partition, records }: ConsumedBatch): Promise<bigint> {
+    for (const { headers } of records) this.headers += headers.length
     this.#onRecords(
       records.map(({ value }) => value),
       { topic, partition },

@@ -28,7 +28,7 @@ export class RecordingListener implements LogConsumerListener {
 
   async onBatch(batch: ConsumedBatch, signal: AbortSignal): Promise<bigint> {
     const { topic, partition, records } = batch
-    this.records.push(...records.map((record) => ({ topic, partition, ...record })))
+    this.records.push(...records.map((record) => ({ topic, partition, ...record, headers: record.headers })))
     this.#changed()
     return await this.#handler(batch, signal)
   }

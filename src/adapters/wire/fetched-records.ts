@@ -1,9 +1,10 @@
 import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
+import { FetchedRecord } from './fetched-record.ts'
 
 /** Of batches that were fetched apart, so many are handed over together; one that is larger goes alone. */
 const TOGETHER_RECORDS_MAX = 5_000
 const TOGETHER_BYTES_MAX = 1.5 * 1024 * 1024
-/** What a record, and each of its headers, takes beside its bytes: objects for views on them. Ours have ten headers. */
+/** What a record that was kept whole, and each of its headers, takes beside its bytes: objects for views on them. */
 const RECORD_OVERHEAD = 300
 const HEADER_OVERHEAD = 150
 
@@ -68,10 +69,12 @@ export class FetchedRecords {
 
 function byteLengthOf(records: readonly ConsumedRecord[]): number {
   let bytes = 0
-  for (const { key, value, headers } of records) {
-    bytes += RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0)
-    // A foreign record may be nothing but headers, 16 KiB of them.
-    for (const [name, header] of headers) bytes += HEADER_OVERHEAD + name.length + header.length
-  }
+  for (const record of records) bytes += record instanceof FetchedRecord ? record.heldBytes : byteLengthOfWhole(record)
+  return bytes
+}
+
+function byteLengthOfWhole({ key, value, headers }: ConsumedRecord): number {
+  let bytes = RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0)
+  for (const [name, header] of headers) bytes += HEADER_OVERHEAD + name.length + header.length
   return bytes
 }

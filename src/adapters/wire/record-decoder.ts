@@ -5,8 +5,9 @@ import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
 import { isTrunklineError, messageOf, PermanentError } from '../../foundation/errors.ts'
 import { ByteReader } from './byte-reader.ts'
 import { crc32c } from './crc32c.ts'
+import { FetchedRecord } from './fetched-record.ts'
 import { inflateLz4 } from './lz4.ts'
-import { HeaderNames, headerFlood, readHeaders } from './record-headers.ts'
+import { HeaderNames, headerFlood, passHeaders } from './record-headers.ts'
 import { inflateSnappy } from './snappy.ts'
 
 /**
@@ -192,10 +193,11 @@ function appendRecords(records: Decoded[], reader: ByteReader, header: BatchHead
     const offset = header.baseOffset + BigInt(reader.varint())
     const key = reader.varintBytes()
     const value = reader.varintBytes()
-    const headers = readHeaders(reader, names)
+    const headersAt = reader.at
+    const withinLimits = passHeaders(reader)
     reader.moveTo(end)
-    if (headers === undefined) records.push(headerFlood({ offset, timestampMs }, reader.bytes.subarray(start, end)))
-    else records.push({ offset, key, value, headers, timestampMs })
+    if (withinLimits) records.push(new FetchedRecord({ offset, key, value, timestampMs, memory: reader.bytes, headersAt, names, length }))
+    else records.push(headerFlood({ offset, timestampMs }, reader.bytes.subarray(start, end)))
   }
 }
 

@@ -11,7 +11,7 @@ const NONE: readonly HeaderPair[] = []
  * freezes the process for seconds and so, rebalance by rebalance, the whole group; names such as `__proto__` and the
  * order across names are lost.
  *
- * Ours are pairs, read in one walk that ends at the first header beyond the limits.
+ * Ours are pairs, looked through in one walk that ends at the first header beyond the limits, and read when somebody asks.
  *
  * @returns `undefined`: there are more than the limits allow, and the rest of them was not read
  */
@@ -30,6 +30,24 @@ export function readHeaders(reader: ByteReader, names: HeaderNames = new HeaderN
     headers.push([name, value])
   }
   return headers
+}
+
+/**
+ * Looks through what {@link readHeaders} will read, and makes nothing of it.
+ *
+ * @returns `false`: there are more than the limits allow, and the rest of them was not looked at
+ */
+export function passHeaders(reader: ByteReader): boolean {
+  const count = reader.varint()
+  if (count > HEADERS_MAX) return false
+  let bytes = 0
+  for (let part = 0; part < 2 * count; part++) {
+    const length = Math.max(0, reader.varint())
+    reader.skip(length)
+    bytes += length
+    if (bytes > HEADER_BYTES_MAX && part % 2 === 1) return false
+  }
+  return true
 }
 
 /**

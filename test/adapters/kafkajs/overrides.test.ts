@@ -45,12 +45,19 @@ test('encodes a Produce request to the same bytes as kafkajs', async () => {
   )
 })
 
+/** What a reader of the record sees; its headers are read only now. */
+function readOut(record: Awaited<ReturnType<typeof decodeRecords>>[number] | undefined) {
+  if (record === undefined || 'isControlRecord' in record) return record
+  const { offset, key, value, headers, timestampMs } = record
+  return { offset, key, value, headers, timestampMs }
+}
+
 test('reads back what it wrote', async () => {
   await fc.assert(
     fc.asyncProperty(records, async (batch) => {
       const read = await decodeRecords(batchOf(batch, { baseOffset: 7n }), [])
 
-      expect(read).toEqual(batch.map((each, index) => ({ ...each, offset: 7n + BigInt(index) })))
+      expect(read.map(readOut)).toEqual(batch.map((each, index) => ({ ...each, offset: 7n + BigInt(index) })))
     }),
   )
 })
@@ -107,7 +114,7 @@ test('keeps a record whose headers go beyond the limits whole, and it alone is u
   expect(many).toMatchObject({ value: first })
   expect(large).toMatchObject({ offset: 1n, key: null, headers: [], unreadable: { code: 'HEADERS_TOO_LARGE' } })
   expect(Buffer.from(Reflect.get(Object(large), 'value')).subarray(-100)).toEqual(second?.subarray(-100))
-  expect(allowed).toEqual({ offset: 2n, key: null, value: Buffer.from('c'), headers: full, timestampMs: written[2]?.timestampMs })
+  expect(readOut(allowed)).toEqual({ offset: 2n, key: null, value: Buffer.from('c'), headers: full, timestampMs: written[2]?.timestampMs })
 })
 
 test('takes no longer for a record of 20,000 headers than for its bytes as a value, where kafkajs takes minutes', async () => {
@@ -177,7 +184,7 @@ test.each(['gzip', 'zstd'] as const)('reads back what it has compressed with %s'
     fc.asyncProperty(records, async (batch) => {
       const read = await decodeRecords(await compressBatch(batch, compression), [])
 
-      expect(read).toEqual(batch.map((each, index) => ({ ...each, offset: BigInt(index) })))
+      expect(read.map(readOut)).toEqual(batch.map((each, index) => ({ ...each, offset: BigInt(index) })))
     }),
   )
 })
@@ -191,6 +198,7 @@ test('never reads past its bytes, whatever they are', async () => {
 
       // Whether it is read or refused, it ends, and what comes out is made of these bytes.
       const read = await decodeRecords(hostile, []).catch(() => [])
+      for (const each of read) readOut(each)
       expect(read.length).toBeLessThanOrEqual(hostile.length)
     }),
   )

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { FetchedRecords } from '../../../src/adapters/wire/fetched-records.ts'
+import { decodeRecords } from '../../../src/adapters/wire/record-decoder.ts'
 import type { ConsumedRecord } from '../../../src/core/broker/log-consumer.ts'
+import { batchOf } from '../kafkajs/records.ts'
 
 function record(offset: number, bytes = 1): ConsumedRecord {
   return { offset: BigInt(offset), key: null, value: Buffer.alloc(bytes), headers: [], timestampMs: 0 }
@@ -25,6 +27,19 @@ test('no more is taken together than a batch may have: what is left waits for it
 
   expect(offsetsOf(fetched.take())).toHaveLength(4_000)
   expect(offsetsOf(fetched.take())[0]).toBe(4_000)
+})
+
+test('a record that was read from a batch takes what its bytes take, and little else before its headers are read', async () => {
+  const headers = Array.from({ length: 10 }, (_, index): [string, Buffer] => [`ce_${index}`, Buffer.alloc(20)])
+  const [read] = await decodeRecords(batchOf([{ key: null, value: Buffer.alloc(200), headers, timestampMs: 0 }]), [])
+  const fetched = new FetchedRecords()
+
+  const before = fetched.add([read as ConsumedRecord])
+  const seen = fetched.take().records[0]?.headers
+
+  expect(before).toBeGreaterThan(450)
+  expect(before).toBeLessThan(1_000)
+  expect(seen).toEqual(headers)
 })
 
 test('a record with headers takes what its headers take: ten small ones are more than a small value', () => {
