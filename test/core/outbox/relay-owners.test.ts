@@ -1,4 +1,7 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import type { OutboxStoreFactory } from '../../../src/core/outbox/outbox-store.ts'
+import { aroundOutbox } from '../../kit/broken/around-outbox.ts'
 import { PostgresProxy } from '../../kit/postgres-proxy.ts'
 import { until, Witness } from '../../kit/wait.ts'
 import { faults } from './faulty-producer.ts'
@@ -101,6 +104,28 @@ describe('owners', () => {
     expect(witness.all('relay.term_ended')).toMatchObject([{ reason: 'another owner took the lease' }])
     // What was acknowledged too late is still in the table: the new owner sends it again.
     expect(await bench.waiting()).toBe(2)
+  })
+
+  test('counts its time in office from before a renewal left: an answer that took long does not lengthen it', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    let renewals = 0
+    const outboxes = (real: OutboxStoreFactory): OutboxStoreFactory =>
+      aroundOutbox(real, (store) => ({
+        // The second one leaves after 1.27 s, and the first one was good until 1.33 s, or until 1.93 s if its answer counted.
+        renew: async (...given) => {
+          renewals++
+          const answer = await store.renew(...given)
+          await pause(renewals === 1 ? 600 : 250)
+          return answer
+        },
+      }))
+    const relay = bench.assembly({ lease: '1s' }, { outboxes })
+    const witness = new Witness(relay.diagnostics)
+
+    await relay.start({ run: ['relay'] })
+    const { reason } = await witness.saw('relay.term_ended')
+
+    expect(reason).toBe('the lease could not be renewed in time')
   })
 
   test('a producer that never answers does not keep the relay from stopping', async () => {
