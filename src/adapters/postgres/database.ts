@@ -165,6 +165,11 @@ export class PostgresDatabase implements Database<Transaction> {
     throw new PermanentError('TRANSACTION_NEEDED', 'This needs a whole transaction of this database.')
   }
 
+  numberOf(tx: Transaction): string | undefined {
+    const open = this.#open.get(tx)
+    return open instanceof OpenTransaction ? open.number : undefined
+  }
+
   queryable(tx: Transaction): Queryable {
     const open = this.#open.get(tx)
     return open === undefined ? tx : { query: (text, values = [], often) => open.run(text, values, often) }

@@ -29,7 +29,7 @@ export class PostgresIncidentLog<Tx extends object> implements TransactionalInci
   }
 
   async recordIn(tx: Tx, incident: Incident): Promise<void> {
-    await this.#parts.database.queryable(tx).query(insertSql, this.#valuesOf(incident))
+    await this.#parts.database.queryable(tx).query(insertSql, this.#valuesOf(incident), 'often')
     const recorded = this.#unannounced.get(tx) ?? []
     recorded.push(incident)
     this.#unannounced.set(tx, recorded)

@@ -3,8 +3,15 @@ import { gatherWrites } from './one-write.ts'
 import type { StatementAnswer } from './pending-answer.ts'
 import { type DriverConnection, StatementGroup } from './statement-group.ts'
 
-/** Then the server begins with the first statements while the next ones are still written. */
-const GROUP_BYTES_MAX = 4_096
+/**
+ * So much leaves at first of what is sent in one turn, and twice as much each time after: the server soon has something to
+ * do, and later it is not told so often. A last statement and its COMMIT should stay together. Of 500 statements side by side, 25–31 k/s were answered with 4 KiB each time, 30–37
+ * k/s with 8.
+ */
+const FIRST_GROUP_BYTES = 4_096
+const GROUP_BYTES_MAX = 16_384
+/** A statement or two. */
+const SMALL_BYTES = 512
 
 /**
  * Sends the statements of one open transaction, in the order of the calls.
@@ -17,6 +24,9 @@ export class OneSync {
   readonly #connection: DriverConnection | undefined
   #group: StatementGroup | undefined
   readonly #ahead: StatementGroup[] = []
+  #groupBytesMax = FIRST_GROUP_BYTES
+  /** Of the write before: what a transaction sends is much alike. */
+  #bytes = SMALL_BYTES
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(client: PoolClient) {
@@ -32,7 +42,7 @@ export class OneSync {
   /** Sends a statement that is a transaction of its own, before BEGIN: in the same write, but behind it stands a Sync. */
   sendAhead(query: QueryConfig): Promise<StatementAnswer> {
     if (this.#connection === undefined) return this.send(query)
-    const alone = new StatementGroup(this.#client, this.#connection)
+    const alone = new StatementGroup(this.#client, this.#connection, SMALL_BYTES)
     const answer = alone.add(query)
     this.#ahead.push(alone)
     return answer
@@ -57,21 +67,28 @@ export class OneSync {
   #sendTogether(query: QueryConfig, connection: DriverConnection): Promise<StatementAnswer> {
     const group = this.#group ?? this.#begin(connection)
     const answer = group.add(query)
-    if (group.bytes >= GROUP_BYTES_MAX) this.#leave(group)
+    if (group.bytes >= this.#groupBytesMax) {
+      this.#groupBytesMax = Math.min(2 * this.#groupBytesMax, GROUP_BYTES_MAX)
+      this.#leave(group)
+    }
     return answer
   }
 
   #begin(connection: DriverConnection): StatementGroup {
-    const group = new StatementGroup(this.#client, connection)
+    const group = new StatementGroup(this.#client, connection, this.#bytes)
     this.#group = group
     // It runs when nothing else of this turn is left to run: whoever was to send something has sent it.
-    process.nextTick(() => this.#leave(group))
+    process.nextTick(() => {
+      this.#groupBytesMax = FIRST_GROUP_BYTES
+      this.#leave(group)
+    })
     return group
   }
 
   #leave(group: StatementGroup): void {
     if (this.#group !== group) return
     this.#group = undefined
+    this.#bytes = Math.min(group.bytes + SMALL_BYTES, GROUP_BYTES_MAX)
     const leaving = [...this.#ahead.splice(0), group].filter(({ size }) => size > 0)
     const stream = this.#connection?.stream
     stream?.cork()

@@ -16,13 +16,27 @@ export class PostgresOutboxAppender<Tx extends object> implements OutboxAppender
 
   async append(tx: Tx, rows: readonly OutboxRow[], whose: 'ours' | 'callers'): Promise<string> {
     const [row] = rows
-    if (row !== undefined && rows.length === 1) return await this.#insert(tx, appendOneSql, columnsOfOne(row), whose)
+    const number = whose === 'ours' ? this.#database.numberOf?.(tx) : undefined
+    if (row !== undefined && rows.length === 1) {
+      if (number === undefined) return await this.#insert(tx, appendOneSql, columnsOfOne(row), whose)
+      // The commonest case, and what is known already need not travel.
+      await this.#insertSilently(tx, insertOneSql, columnsOfOne(row))
+      return number
+    }
     return await this.#insert(tx, appendSql, columnsOf(rows), whose)
   }
 
   async schedule(tx: Tx, rows: readonly ScheduledRow[], whose: 'ours' | 'callers'): Promise<string> {
     const dueAt = rows.map(({ notBefore }) => notBefore.toISOString())
     return await this.#insert(tx, scheduleSql, [...columnsOf(rows), dueAt], whose)
+  }
+
+  async #insertSilently(tx: Tx, text: string, values: readonly unknown[]): Promise<void> {
+    try {
+      await this.#database.queryable(tx).query(text, [...values, null], 'often')
+    } catch (error) {
+      throw mapMissingTable(error)
+    }
   }
 
   async #insert(tx: Tx, text: string, values: readonly unknown[], whose: 'ours' | 'callers'): Promise<string> {
@@ -82,12 +96,14 @@ function columnsOf(rows: readonly OutboxRow[]): unknown[] {
 //
 // One row, the commonest case, is a plan of two nodes, and its bytes travel as bytes; in arrays they would be text.
 // The number is returned as text: not every database library knows its type.
-const appendOneSql = `
+const insertOneSql = `
   insert into trunkline.outbox (bucket, key_hash, topic, id, key, value, headers)
   select $1::smallint, $2::int, $3::text, $4::uuid, $5::bytea, $6::bytea, $7::bytea
    where case current_setting('synchronous_commit')
            when 'off' then set_config('synchronous_commit', 'on', true) else 'kept' end is not null
-     and ($8::text is null or current_setting('trunkline.publishing', true) = $8)
+     and ($8::text is null or current_setting('trunkline.publishing', true) = $8)`
+
+const appendOneSql = `${insertOneSql}
   returning xid::text as transaction_id`
 
 const appendSql = `

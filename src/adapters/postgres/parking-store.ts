@@ -40,7 +40,7 @@ export class PostgresParkingStore<Tx> implements ParkingStore<Tx> {
       first.group,
       messages.filter(({ queued }) => queued),
     )
-    await this.#database.queryable(tx).query(parkSql, [first.group, ...columnsOf(messages)])
+    await this.#database.queryable(tx).query(parkSql, [first.group, ...columnsOf(messages)], 'often')
   }
 
   async #parkKeys(tx: Tx, group: string, messages: readonly ParkedMessage[]): Promise<void> {
@@ -52,7 +52,7 @@ export class PostgresParkingStore<Tx> implements ParkingStore<Tx> {
       const keys = missing.map(({ key }) => key.key)
       const delays = missing.map(({ state, delayMs }) => (state === 'dead' ? null : Math.min(delayMs, DELAY_MS_MAX)))
       // Two statements in one round trip; the second one's snapshot is newer.
-      const inserting = queryable.query(parkKeysSql, [...names, keys, delays])
+      const inserting = queryable.query(parkKeysSql, [...names, keys, delays], 'often')
       const holding = queryable.query(holdKeysSql, names)
       await Promise.allSettled([inserting, holding])
       await inserting

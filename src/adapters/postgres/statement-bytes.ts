@@ -1,7 +1,5 @@
 import driver, { type QueryConfig } from 'pg'
 
-/** A small transaction fits; what does not grows. */
-const FIRST_SIZE = 2_048
 const TYPE = 1
 const LENGTH = 4
 /** Of a message's strings: UTF-8 takes at most three bytes for each unit of a JavaScript string. */
@@ -21,8 +19,13 @@ type Parameter = string | Buffer | null
  * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 export class StatementBytes {
-  #bytes = Buffer.allocUnsafe(FIRST_SIZE)
+  #bytes: Buffer
   #length = 0
+
+  /** @param expected how many bytes it will be; it grows */
+  constructor(expected: number) {
+    this.#bytes = Buffer.allocUnsafe(expected)
+  }
 
   get length(): number {
     return this.#length

@@ -24,7 +24,7 @@ export interface DriverConnection extends Connection {
 export class StatementGroup extends Query {
   readonly #client: ClientBase
   readonly #connection: DriverConnection
-  readonly #bytes = new StatementBytes()
+  readonly #bytes: StatementBytes
   readonly #answers: PendingAnswer[] = []
   /** Whose messages come now. */
   #at = 0
@@ -34,10 +34,11 @@ export class StatementGroup extends Query {
   text = ''
   name: string | undefined = undefined
 
-  constructor(client: ClientBase, connection: DriverConnection) {
+  constructor(client: ClientBase, connection: DriverConnection, expectedBytes: number) {
     super('')
     this.#client = client
     this.#connection = connection
+    this.#bytes = new StatementBytes(expectedBytes)
   }
 
   get bytes(): number {

@@ -10,6 +10,8 @@ import type { Thrown, Trial } from './trial.ts'
 
 /** One message of a hundred fails: three of four segments have none, and one that has runs a dozen handlers again. */
 const SEGMENT = 25
+/** Side by side a segment waits once however long it is, and all of it runs again. */
+const SEGMENT_SIDE_BY_SIDE = 50
 
 /** A batch that is claimed, and what was decided about it. */
 export interface ClaimedBatch<Tx> {
@@ -41,7 +43,7 @@ export async function runInSegments<Tx extends object>(
 ): Promise<BatchPlan<Tx>> {
   let current = plan
   for (let at = 0; at < current.run.length; ) {
-    const segment = current.run.slice(at, at + SEGMENT)
+    const segment = current.run.slice(at, at + sizeAt(current.run[at], trial))
     const threw = await trySegment(parts, tx, held, segment, trial)
     if (threw.length === 0) {
       at += segment.length
@@ -55,6 +57,10 @@ export async function runInSegments<Tx extends object>(
   const keptBefore = new Set(plan.kept.map(({ of }) => of))
   await keep(current.kept.filter(({ of }) => !keptBefore.has(of)))
   return current
+}
+
+function sizeAt<Tx>(first: MessageRecord<Tx> | undefined, { interleaves }: Trial<Tx>): number {
+  return interleaves && first?.routed.subscription.policy.interleaves === true ? SEGMENT_SIDE_BY_SIDE : SEGMENT
 }
 
 /** @returns what was thrown and is undone; nothing where the segment ran */

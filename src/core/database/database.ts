@@ -126,6 +126,9 @@ export interface Database<Tx> {
    */
   savepoint?<Result>(tx: Tx, work: () => Promise<Result>): Promise<Result>
 
+  /** The transaction's number on the server. @returns `undefined` where it is not known yet, or would have to be asked for */
+  numberOf?(tx: Tx): string | undefined
+
   /** Whether it is a transaction that may be published in: of this database, open or ended, or a caller's own. */
   owns(tx: unknown): boolean
 
