@@ -43,6 +43,30 @@ test('reads a reply that comes byte by byte', () => {
   expect([connection.bytesBuffered, ended]).toEqual([0, []])
 })
 
+test('what was read in pieces is given back when the reply is whole; what came in one piece is the reply, and stays', () => {
+  const large = new WireWriter().int32(200_004).int32(7).bytes()
+  const body = Buffer.alloc(200_000, 'x')
+  const pieces = [large, body.subarray(0, 65_536), Buffer.concat([body.subarray(65_536), reply])].map(ownCopy)
+  const single = ownCopy(Buffer.concat([large, body]))
+  const { connection, ended } = ours()
+  const payloads: Buffer[] = []
+  Object.assign(connection.requestQueue, { fulfillRequest: ({ payload }: { payload: Buffer }) => payloads.push(payload) })
+
+  for (const bytes of [...pieces, single]) connection.processData(bytes)
+
+  expect(pieces.map(({ length }) => length)).toEqual([0, 0, 0])
+  expect(payloads.map(({ length }) => length)).toEqual([200_000, 8, 200_000])
+  expect(payloads[0]?.equals(body) && payloads[2]?.equals(body)).toBe(true)
+  expect(ended).toEqual([])
+})
+
+/** As a socket has it: memory of its own. */
+function ownCopy(bytes: Buffer): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(own)
+  return own
+}
+
 test.each([
   ['TLS', Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x46]), 'it speaks TLS'],
   ['HTTP', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), 'it speaks HTTP'],
@@ -73,7 +97,8 @@ test('asked twice it connects once', async () => {
   expect(connects).toBe(1)
 })
 
-test('a Produce request reaches the socket as it was encoded, behind a header that holds its length, where kafkajs copies it twice', async () => {
+/** A request of these bytes on its way over a connection that takes everything and answers nothing. */
+function producing(body: Buffer) {
   const written: Buffer[] = []
   const socket = Object.assign(Object.create(null), {
     cork: () => undefined,
@@ -83,14 +108,38 @@ test('a Produce request reaches the socket as it was encoded, behind a header th
   const connection = Object.assign(stock.connection(), { socket, isConnected: () => true, isAuthenticated: () => true })
   const pool: ConnectionPool = { pool: [connection], getConnectionByRequest: async () => connection, send: async () => 'copied' }
   sendUncopied(pool)
-  const body = Buffer.alloc(100_000, 'x')
   const request = { apiKey: 0, apiVersion: 7, apiName: 'Produce', encode: async () => ({ buf: body, buffer: body }) }
+  const sent = pool.send({ request, response: { decode: async () => ({ clientSideThrottleTime: 0 }), parse: async () => 'answered' } })
+  return { connection, written, sent }
+}
 
-  const sent = pool.send({ request, response: { decode: async () => undefined, parse: async () => undefined } })
+test('a Produce request reaches the socket as it was encoded, behind a header that holds its length, where kafkajs copies it twice', async () => {
+  const body = Buffer.alloc(100_000, 'x')
+  const { connection, written, sent } = producing(body)
+
   await until('the request', () => written.length === 2)
   connection.requestQueue.rejectAll(new Error('the test is over'))
 
   await expect(sent).rejects.toThrow('the test is over')
   expect(written[1]).toBe(body)
-  expect(written[0]?.readInt32BE(0)).toBe(body.length + (written[0]?.length ?? 0) - 4)
+  expect(written[0]?.readInt32BE(0)).toBe(100_000 + (written[0]?.length ?? 0) - 4)
+})
+
+test('the memory of a Produce request is given back when the broker has answered; after any other end the socket may have it still', async () => {
+  const [first, second] = [Buffer.allocUnsafeSlow(100_000), Buffer.allocUnsafeSlow(100_000)]
+  const [answered, lost] = [producing(first), producing(second)]
+  await until('both requests', () => answered.written.length + lost.written.length === 4)
+  const kept = [first.length, second.length]
+
+  answered.connection.processData(
+    new WireWriter()
+      .int32(4)
+      .int32(answered.written[0]?.readInt32BE(8) ?? 0)
+      .bytes(),
+  )
+  lost.connection.requestQueue.rejectAll(new Error('the connection ended'))
+
+  expect(await answered.sent).toBe('answered')
+  await expect(lost.sent).rejects.toThrow('the connection ended')
+  expect([kept, first.length, second.length]).toEqual([[100_000, 100_000], 0, 100_000])
 })

@@ -1,4 +1,5 @@
 import { messageOf } from '../../../foundation/errors.ts'
+import { freeNow } from '../../../foundation/free-now.ts'
 import { strangeReply } from '../../wire/protocol-mismatch.ts'
 import type { Connection } from '../internals.ts'
 
@@ -24,8 +25,11 @@ export function separateConnections(connection: Connection): void {
     return connecting
   }
   connection.processData = function readBounded(bytes: Buffer): void {
+    const gathered = connection.chunks
     try {
       processData.call(connection, bytes)
+      // Several are copied into one reply, and nobody has them any more; a single one is the reply.
+      if (gathered.length > 1 && connection.chunks !== gathered) gathered.forEach(freeNow)
       if (connection.bytesNeeded < LENGTH_BYTES || connection.bytesNeeded > REPLY_BYTES_MAX)
         throw new Error(strangeReply(connection.chunks[0]))
     } catch (error) {
