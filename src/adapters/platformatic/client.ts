@@ -1,6 +1,7 @@
 import type { API, Connection, metadataV12 } from '@platformatic/kafka'
 import type { TopicPartition } from '../../core/broker/log-producer.ts'
 import { ConfigurationError, TransientError, type TrunklineError } from '../../foundation/errors.ts'
+import { freeNow } from '../../foundation/free-now.ts'
 import { encodeFetch, type FetchLimits, type FetchTarget } from '../wire/fetch-request.ts'
 import { decodeFetch, FETCH_API, type FetchReply } from '../wire/fetch-response.ts'
 import { decodeProduce, encodeProduce, type PartitionBatch, type PartitionReply, PRODUCE_API } from '../wire/produce-body.ts'
@@ -137,7 +138,10 @@ export class PlatformaticClient implements ProduceClient<Connection> {
   }
 
   async produce(leader: Connection, batches: readonly PartitionBatch[]): Promise<readonly PartitionReply[]> {
-    const payload = await this.#open.exchange(leader, PRODUCE_API, encodeProduce(batches))
+    const body = encodeProduce(batches)
+    const payload = await this.#open.exchange(leader, PRODUCE_API, body)
+    // The broker has read all of it. After any other end the socket may still have it, and garbage collection takes it.
+    freeNow(body)
     return decodeProduce(payload).partitions
   }
 

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { API, Connection, ConnectionPool } from '@platformatic/kafka'
 import { TransientError } from '../../foundation/errors.ts'
+import { freeNow } from '../../foundation/free-now.ts'
 import type { KafkaLogin } from '../wire/kafka-login.ts'
 import { strangeReply } from '../wire/protocol-mismatch.ts'
 import { mapError } from './errors.ts'
@@ -95,15 +96,21 @@ export class Connections {
   /** Asks with a body that we have encoded. @returns the reply as it came. @throws TrunklineError no answer came */
   exchange(connection: Connection, api: { readonly key: number; readonly version: number }, body: Buffer): Promise<Buffer> {
     const { Writer } = this.#library
+    let read: readonly Buffer[] = []
     return new Promise((resolve, reject) => {
       connection.send<Buffer>(
         api.key,
         api.version,
         () => Writer.create().append(body),
-        (_correlationId, _key, _version, reader) => reader.buffer.slice(reader.position),
+        (_correlationId, _key, _version, reader) => {
+          read = reader.buffer.buffers
+          return reader.buffer.slice(reader.position)
+        },
         false,
         false,
         (error, payload) => {
+          // The client is through with what it read. Several pieces were copied into the payload; a single one is the payload.
+          if (read.length > 1) for (const piece of read) freeNow(piece)
           if (error === null && payload !== undefined) resolve(payload)
           else reject(this.map(this.#whyOf(connection, error ?? new Error('The reply is empty'))))
         },
