@@ -28,9 +28,10 @@ export async function latency(context: BenchContext): Promise<readonly Row[]> {
     context.say(`run ${run}: p50 ${measured.p50.toFixed(1)} ms, p99 ${measured.p99.toFixed(1)} ms over ${waits.length} messages`)
   }
   const row = { bench: 'latency', unit: 'ms' }
+  const name = `commit → effect committed, ${PER_SECOND}/s for ${SECONDS} s after ${WARM_UP_SECONDS} s of warming up`
   return [
-    toRow({ ...row, name: `commit → effect committed, ${PER_SECOND}/s, p50`, figure: median(runs.map(({ p50 }) => p50)), atMost: 6 }),
-    toRow({ ...row, name: `commit → effect committed, ${PER_SECOND}/s, p99`, figure: median(runs.map(({ p99 }) => p99)), atMost: 25 }),
+    toRow({ ...row, name: `${name}, p50`, figure: median(runs.map(({ p50 }) => p50)), atMost: 6 }),
+    toRow({ ...row, name: `${name}, p99`, figure: median(runs.map(({ p99 }) => p99)), atMost: 25 }),
   ]
 }
 

@@ -6,6 +6,7 @@ import { type Stack, startStack } from '../src/faces/stack/stack.ts'
 import { messageOf } from '../src/foundation/errors.ts'
 import { acked } from './acked.ts'
 import { backlog } from './backlog.ts'
+import { begun } from './begun.ts'
 import { codec } from './codec.ts'
 import { consume } from './consume.ts'
 import type { Bench, BenchContext } from './context.ts'
@@ -21,6 +22,7 @@ import { standby } from './standby.ts'
 const benches: Readonly<Record<string, Bench>> = {
   acked,
   backlog,
+  begun,
   codec,
   consume,
   driver,

@@ -100,8 +100,7 @@ export class PostgresDatabase implements Database<Transaction> {
       const begun = Promise.all([ahead, transaction.begin()])
       begun.catch(() => undefined)
       const result = await work(transaction.face)
-      await begun
-      await this.#commit(loan, transaction, hooks)
+      await this.#commit(loan, transaction, begun, hooks)
       loan.giveBack()
       return result
     } catch (error) {
@@ -113,10 +112,14 @@ export class PostgresDatabase implements Database<Transaction> {
 
   /**
    * Where the transaction's number is known, or nobody needs it, the last statements and COMMIT leave in one write; if
-   * the statements fail, the tag of COMMIT says so.
+   * the statements fail, the tag of COMMIT says so. Work that sent nothing has its last statements leave with BEGIN.
    */
-  async #commit(loan: Loan, transaction: OpenTransaction, hooks: TransactionHooks<Transaction>): Promise<void> {
-    await transaction.settled()
+  async #commit(loan: Loan, transaction: OpenTransaction, begun: Promise<unknown>, hooks: TransactionHooks<Transaction>): Promise<void> {
+    // Behind a BEGIN on its way, which may fail, a statement would be a transaction of its own: in one write it is skipped.
+    if (!transaction.isAtBegin || hooks.lastWaits?.(transaction.face) === true) {
+      await begun
+      await transaction.settled()
+    }
     transaction.refuseIfLost()
     const reruns = hooks.rerunsWhenUnknown === true
     const waits = hooks.lastWaits?.(transaction.face) ?? false
@@ -125,6 +128,9 @@ export class PostgresDatabase implements Database<Transaction> {
     // What has not sent a statement by now has nothing that would fail the COMMIT: if it failed, there must be none. A
     // statement that somebody else sends meanwhile must not be taken for it.
     const together = (reruns || transaction.number !== undefined) && !waits && !wasBusy && transaction.busy
+    last.catch(() => undefined)
+    // BEGIN first: what left with one that failed only says that it did.
+    if (!together) await begun
     const inserted = together ? undefined : await last
     const number = reruns ? undefined : (inserted ?? transaction.number ?? (await transaction.askNumber()))
     const transactionId = number === undefined ? undefined : toTransactionId(loan.generation, number)

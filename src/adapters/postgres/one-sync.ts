@@ -27,6 +27,7 @@ export class OneSync {
   #groupBytesMax = FIRST_GROUP_BYTES
   /** Of the write before: what a transaction sends is much alike. */
   #bytes = SMALL_BYTES
+  #hasSent = false
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(client: PoolClient) {
@@ -37,6 +38,11 @@ export class OneSync {
   /** Whether a value that cannot be written leaves the server with its statement closed, and the driver taking it for prepared. */
   get closesUnwritable(): boolean {
     return this.#connection === undefined
+  }
+
+  /** Whether what was to be sent is one statement, which has not left yet: what follows in this turn leaves with it. */
+  get isAtFirst(): boolean {
+    return this.#group?.size === 1 && !this.#hasSent
   }
 
   /** Sends a statement that is a transaction of its own, before BEGIN: in the same write, but behind it stands a Sync. */
@@ -67,7 +73,8 @@ export class OneSync {
   #sendTogether(query: QueryConfig, connection: DriverConnection): Promise<StatementAnswer> {
     const group = this.#group ?? this.#begin(connection)
     const answer = group.add(query)
-    if (group.bytes >= this.#groupBytesMax) {
+    // What leaves with BEGIN is skipped where that fails; behind another Sync it would be a transaction of its own.
+    if (group.bytes >= this.#groupBytesMax && this.#hasSent) {
       this.#groupBytesMax = Math.min(2 * this.#groupBytesMax, GROUP_BYTES_MAX)
       this.#leave(group)
     }
@@ -89,6 +96,7 @@ export class OneSync {
     if (this.#group !== group) return
     this.#group = undefined
     this.#bytes = Math.min(group.bytes + SMALL_BYTES, GROUP_BYTES_MAX)
+    this.#hasSent = true
     const leaving = [...this.#ahead.splice(0), group].filter(({ size }) => size > 0)
     const stream = this.#connection?.stream
     stream?.cork()

@@ -77,6 +77,11 @@ export class OpenTransaction {
     return this.#pending.size > 0 || this.#openParts > 0
   }
 
+  /** Whether the work has sent nothing, and BEGIN has not left either. */
+  get isAtBegin(): boolean {
+    return this.#sender.isAtFirst
+  }
+
   beginPart(): void {
     this.#openParts++
   }
@@ -104,7 +109,6 @@ export class OpenTransaction {
 
   /**
    * Whether what the caller does now would be kept and undone together with what surrounds it.
-   *
    * @throws PermanentError `SAVEPOINT_OPEN`, `SAVEPOINT_ENDED`: it stands beside the innermost savepoint
    */
   checkPlace(): void {
@@ -174,8 +178,7 @@ export class OpenTransaction {
 
   /** @returns the transaction's number; `undefined` when it has written nothing yet */
   async askNumber(): Promise<string | undefined> {
-    const { rows } = await this.#run(numberSql)
-    return rows[0]?.['number'] ?? undefined
+    return (await this.#run(numberSql)).rows[0]?.['number'] ?? undefined
   }
 
   #run(text: string, values: readonly unknown[] = [], often?: 'often' | 'perhaps'): Promise<QueryResult> {
@@ -200,12 +203,11 @@ export class OpenTransaction {
 
   /** @returns what to call when the answer is there */
   #await(sent: Promise<unknown>, isHandlers: boolean): () => void {
-    const { wakefulness } = this.#parts
     this.#pending.add(sent)
-    if (isHandlers) wakefulness.sent()
+    if (isHandlers) this.#parts.wakefulness.sent()
     return () => {
       this.#pending.delete(sent)
-      if (isHandlers) wakefulness.answered()
+      if (isHandlers) this.#parts.wakefulness.answered()
     }
   }
 
@@ -234,9 +236,7 @@ export class OpenTransaction {
     return this.#sender.send(query)
   }
 
-  /**
-   * @param face of the work that asks: what it published inside goes with a rollback
-   */
+  /** @param face of the work that asks: what it published inside goes with a rollback */
   async savepoint<Result>(work: () => Promise<Result>, face: Transaction, ends: Savepoint['ends'] = 'awaited'): Promise<Result> {
     this.checkPlace()
     if (this.lostBy !== undefined) throw transactionLost('A savepoint was not set', this.lostBy)

@@ -270,6 +270,42 @@ describe('a statement ahead of the work', () => {
   })
 })
 
+describe('work that sends nothing', () => {
+  const numbered = 'insert into effect values (1) returning pg_current_xact_id()::text as number'
+
+  test('has its last statements leave with BEGIN', async () => {
+    const { database, numbers, heard } = await opened()
+    await database.transaction((tx) => tx.query(insert, [0]))
+    const before = heard.syncs
+
+    await database.transaction(async () => undefined, {
+      beforeCommit: async (tx) => (await database.queryable(tx).query(numbered)).rows[0]?.['number'],
+    })
+
+    // Those, and COMMIT, which may not leave before the number is known.
+    expect(heard.syncs - before).toBe(2)
+    expect(await numbers()).toEqual([0, 1])
+  })
+
+  test.each([true, false])('keeps nothing where BEGIN fails, however much follows it (what follows waits: %s)', async (waits) => {
+    const { database, numbers } = await opened({ url: await withoutBegin() })
+
+    const work = database.transaction(async () => undefined, {
+      lastWaits: () => waits,
+      beforeCommit: async (tx) => {
+        if (waits) await new Promise(setImmediate)
+        const queryable = database.queryable(tx)
+        // More than what leaves before the end of a turn.
+        const [, inserted] = await Promise.all([queryable.query('select $1::text', ['x'.repeat(10_000)]), queryable.query(numbered)])
+        return inserted.rows[0]?.['number']
+      },
+    })
+
+    await expect(work).rejects.toMatchObject({ code: '42601' })
+    expect(await numbers()).toEqual([])
+  })
+})
+
 describe('a savepoint', () => {
   test('leaves with the first statements of its work', async () => {
     const { database, numbers, heard } = await opened()
@@ -316,17 +352,22 @@ test('a copy that waits for data, however it is hidden, costs the connection and
   expect(await numbers()).toEqual([3])
 })
 
-test('where BEGIN fails nothing runs by itself, neither what left with it nor what comes later', async () => {
+/** @returns the address of a server that does not understand BEGIN */
+async function withoutBegin(): Promise<string> {
   const { url } = await withTable()
   const proxy = new FaultProxy({ host: '127.0.0.1', port: Number(new URL(url).port) }, () => ({
     toServer: (bytes) => Buffer.from(bytes.toString('latin1').replace('begin isolation', 'wrong isolation'), 'latin1'),
     toClient: (bytes) => bytes,
   }))
   await proxy.start()
-  await using _ = proxy
+  onTestFinished(() => proxy[Symbol.asyncDispose]())
   const behind = new URL(url)
   behind.host = `127.0.0.1:${proxy.port}`
-  const { database, numbers } = await opened({ url: behind.href })
+  return behind.href
+}
+
+test('where BEGIN fails nothing runs by itself, neither what left with it nor what comes later', async () => {
+  const { database, numbers } = await opened({ url: await withoutBegin() })
   let told: unknown
 
   const work = database.transaction(async (tx) => {
