@@ -25,7 +25,7 @@ const usage = `Runs the long form of a scenario over several seeds, and says wha
   all                 every one of them
   --seeds <n>         how many seeds (default 5)
   --minutes <n>       how long a soak takes (default 30)
-  --kills <n>         of outbox and consume: kills at each failpoint in a seed (default 40)
+  --kills <n>         of outbox, consume and stops: ends at each failpoint in a seed (default 40)
   --from <n>          the first seed (default 1): one seed again is --from <seed> --seeds 1
   --help              this text
 

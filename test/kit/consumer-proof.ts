@@ -31,30 +31,34 @@ const awaits: readonly { readonly at: FailpointName; readonly within: number }[]
   { at: 'offset.committing', within: 2 },
 ]
 
-/** Where one consumer after another dies at the same point: a topic and a group that no other lane touches. */
+/** How consumers end: in a crash, or because they are told to. */
+type End = 'SIGKILL' | 'SIGTERM'
+
+/** Where one consumer after another ends at the same point: a topic and a group that no other lane touches. */
 interface Lane {
   readonly at: FailpointName
   readonly within: number
   readonly driver: (typeof drivers)[number]
   readonly topic: string
   readonly kills: number
+  readonly end: End
   readonly random: Random
 }
 
 /**
- * Consumers die by SIGKILL at every await of a batch, each one as the successor of one that died there before it.
+ * Consumers end at every await of a batch, each one as the successor of one that ended there before it.
  *
- * A successor waits until Kafka has given up the dead member, for its whole session. So the points, and the drivers, have
+ * The successor of one that died waits until Kafka has given it up, for its whole session. So the points, and the drivers, have
  * lanes of their own, which wait side by side, and share a database, its relay, and the processes' heartbeats.
  */
-export async function killConsumers(run: Run, random: Random, kills: number = KILLS): Promise<Faults> {
+export async function endConsumers(run: Run, random: Random, end: End, kills: number = KILLS): Promise<Faults> {
   const faults = new Tally()
   // It ends by itself, and leaves compiled what those that are killed would compile each time.
   await run.spawn({}).ended()
-  const lanes = await openLanes(run, random, kills)
+  const lanes = await openLanes(run, random, end, kills)
   const relaying = new AbortController()
   const relays = relayTwice(run, random, relaying.signal)
-  await Promise.all(lanes.map((lane) => dieInTurn(run, lane, faults)))
+  await Promise.all(lanes.map((lane) => endInTurn(run, lane, faults)))
   relaying.abort()
   faults.note('messages stand twice in the log', (await relays) > 0)
   run.spawn({ run: ['relay'], relay: { batchSize: 100 } })
@@ -65,19 +69,19 @@ export async function killConsumers(run: Run, random: Random, kills: number = KI
   return faults.all
 }
 
-async function openLanes(run: Run, random: Random, kills: number): Promise<readonly Lane[]> {
+async function openLanes(run: Run, random: Random, end: End, kills: number): Promise<readonly Lane[]> {
   const shares = drivers.map((_, index) => Math.ceil((kills - index) / drivers.length))
   const planned = awaits.flatMap((point) => drivers.map((driver, index) => ({ ...point, driver, kills: shares[index] ?? 0 })))
   // A lane's own numbers: which lane is faster must not change what another one does.
   const lanes = planned
     .filter((lane) => lane.kills > 0)
-    .map((lane, index) => ({ ...lane, topic: `${run.servers.topic}-${index}`, random: new Random(random.between(1, 2 ** 31)) }))
+    .map((lane, index) => ({ ...lane, end, topic: `${run.servers.topic}-${index}`, random: new Random(random.between(1, 2 ** 31)) }))
   for (const { topic } of lanes) await run.openTopic(topic)
   return lanes
 }
 
-async function dieInTurn(run: Run, lane: Lane, faults: Tally): Promise<void> {
-  const { at, within, driver, topic, random } = lane
+async function endInTurn(run: Run, lane: Lane, faults: Tally): Promise<void> {
+  const { at, within, driver, topic, end, random } = lane
   for (let kill = 0; kill < lane.kills; kill++) {
     // Keys of its own: one that a death has parked is not passed again.
     const keys = Array.from({ length: KEYS }, (_, index) => `${at}-${driver}-${kill}-${index}`)
@@ -86,9 +90,9 @@ async function dieInTurn(run: Run, lane: Lane, faults: Tally): Promise<void> {
     }
     for (let round = 0; round < MESSAGES_A_KEY; round++) await publish()
     const plan = { driver, topic, service: topic, mode: random.pick(modes) }
-    const worker = run.spawn({ ...plan, run: ['consume'], failpoints: [{ at, nth: random.between(1, within), act: 'SIGKILL' }] })
+    const worker = run.spawn({ ...plan, run: ['consume'], failpoints: [{ at, nth: random.between(1, within), act: end }] })
     await until(
-      `the death at ${at} in ${topic}`,
+      `the end at ${at} in ${topic}`,
       async () => {
         if (!worker.running) return true
         await pause(200)
@@ -98,7 +102,8 @@ async function dieInTurn(run: Run, lane: Lane, faults: Tally): Promise<void> {
       },
       90_000,
     )
-    faults.note(`killed at ${at}`, worker.fired(at))
+    const { code, signal } = await worker.ended()
+    faults.note(`ended at ${at}`, worker.fired(at) && (end === 'SIGKILL' ? signal === end : code === 0))
   }
 }
 

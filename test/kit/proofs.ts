@@ -1,5 +1,5 @@
 import { createBackbone } from '../../src/index.ts'
-import { killConsumers } from './consumer-proof.ts'
+import { endConsumers } from './consumer-proof.ts'
 import { endurance } from './endurance.ts'
 import type { FailpointName } from './failpoints.ts'
 import { KafkaProxy } from './kafka-proxy.ts'
@@ -120,7 +120,12 @@ export const proofs: Readonly<Record<string, Proof>> = {
 
   consume: {
     about: 'consumers die by SIGKILL at every await of a batch, 40 times a seed at each, while messages stand twice in the log (G2–G4)',
-    disturb: (run, random, _own, { kills }) => killConsumers(run, random, kills),
+    disturb: (run, random, _own, { kills }) => endConsumers(run, random, 'SIGKILL', kills),
+  },
+
+  stops: {
+    about: 'consumers are told to stop at every await of a batch, 40 times a seed at each: they end in order, with code 0 (G2–G4)',
+    disturb: (run, random, _own, { kills }) => endConsumers(run, random, 'SIGTERM', kills),
   },
 
   freezes: {

@@ -45,6 +45,21 @@ test('an id is new once for each group', async () => {
   expect([first, again, other.has(claim.id)]).toEqual([true, false, true])
 })
 
+test('batches that claim the same ids in another order wait for each other, and do not deadlock', async () => {
+  const { at, now } = await inboxes()
+  const other = await at('0 hours')
+  await now.upkeep.tend(KEEP_MS)
+  for (let round = 0; round < 20; round++) {
+    const claims = Array.from({ length: 50 }, () => claimAt(Date.now()))
+    const claimed = await Promise.all([
+      now.database.transaction((tx) => now.inbox.claim(tx, 'g', claims)),
+      other.database.transaction((tx) => other.inbox.claim(tx, 'g', claims.toReversed())),
+    ])
+
+    expect(claimed.map(({ size }) => size).toSorted((a, b) => a - b)).toEqual([0, 50])
+  }
+})
+
 test('a message that is sent again after midnight, or days later, meets its row', async () => {
   const { at, now } = await inboxes()
   await now.upkeep.tend(KEEP_MS)
