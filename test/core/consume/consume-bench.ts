@@ -48,8 +48,8 @@ export class ConsumeBench {
     return bench
   }
 
-  backbone(): { readonly backbone: Backbone; readonly witness: Witness } {
-    const backbone = createBackbone(this.#options())
+  backbone(parking: BackboneOptions['parking'] = {}): { readonly backbone: Backbone; readonly witness: Witness } {
+    const backbone = createBackbone({ ...this.#options(), parking })
     onTestFinished(() => backbone.stop())
     return { backbone, witness: new Witness(backbone.diagnostics) }
   }

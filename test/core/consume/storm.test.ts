@@ -70,7 +70,8 @@ test.each(seeds)(
 
 /** A process of the group. What fails, fails in ways that handlers do, until the storm is over. */
 async function member(bench: ConsumeBench, policy: SubscriptionOptions, random: Random, storm: Storm): Promise<Backbone> {
-  const { backbone } = bench.backbone()
+  // What a worker had whose connection was cut goes on soon.
+  const { backbone } = bench.backbone({ lease: '1s', idleDelay: '50ms' })
   const handler: Handler<Counted, Transaction> = async ({ data: { key, version, note } }, { tx, attempt }) => {
     const fails = !storm.over && attempt <= Number(/^fails (\d+)$/.exec(note)?.[1] ?? 0)
     if (fails || (note === 'poison' && !storm.over)) throw new Error('This message fails.')
