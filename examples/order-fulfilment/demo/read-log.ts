@@ -1,7 +1,7 @@
 import type { ConsumedRecord, LogConsumerListener } from '../../../src/core/broker/log-consumer.ts'
 import type { LogDriver } from '../../../src/core/broker/log-driver.ts'
 
-export interface ReadRecord extends ConsumedRecord {
+export interface ReadRecord extends Pick<ConsumedRecord, 'key' | 'headers'> {
   readonly topic: string
 }
 
@@ -18,7 +18,7 @@ export async function readLog(driver: LogDriver, topics: readonly string[], sign
     onAssigned: async (_partition, range) => range.earliest,
     onBatch: async (batch) => {
       const next = (batch.records.at(-1)?.offset ?? -1n) + 1n
-      for (const record of batch.records) records.push({ ...record, topic: batch.topic })
+      for (const record of batch.records) records.push({ topic: batch.topic, key: record.key, headers: record.headers })
       const name = `${batch.topic}/${batch.partition}`
       if (next >= (remaining.get(name) ?? 0n)) remaining.delete(name)
       check()

@@ -6,6 +6,7 @@ export interface ConsumedRecord {
   readonly offset: bigint
   readonly key: Buffer | null
   readonly value: Buffer | null
+  /** A driver may read them when they are asked for: a copy by spread has none. */
   readonly headers: readonly HeaderPair[]
   readonly timestampMs: number
   /**
