@@ -12,7 +12,8 @@ import { type Latencies, TimedRelay } from './timed-relay.ts'
 const STAND_BYS = 5
 const PER_SECOND = 500
 const WINDOW_MS = 8_000
-const IDLE_MS = 20_000
+/** Half a minute after a start V8 collects an idle heap once, which costs as much as 20 s of looking: a shorter window weighs it wrongly. */
+const IDLE_MS = 60_000
 
 const costSchema = z.object({ inOffice: z.boolean(), share: z.number(), rss: z.number() })
 type Cost = z.output<typeof costSchema>

@@ -47,14 +47,15 @@ interface InFlightRequest {
 export interface RequestQueue {
   readonly pending: readonly unknown[]
   readonly inflight: ReadonlyMap<number, InFlightRequest>
-  requestTimeoutIntervalId?: NodeJS.Timeout
+  requestTimeoutIntervalId?: NodeJS.Timeout | undefined
   isConnected(): boolean
   scheduleCheckPendingRequests: () => void
   scheduleRequestTimeoutCheck: () => void
+  sendSocketRequest: (request: unknown) => void
   push(request: QueuedRequest): void
   rejectAll(error: Error): void
   maybeThrottle(ms: number): void
-  destroy(): void
+  destroy: () => void
 }
 
 interface QueuedRequest {

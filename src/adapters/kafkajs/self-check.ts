@@ -15,7 +15,14 @@ const leanedOn: Readonly<Record<string, readonly string[]>> = {
     'failIfNotConnected',
     'nextCorrelationId',
   ],
-  'kafkajs/src/network/requestQueue': ['scheduleCheckPendingRequests', 'scheduleRequestTimeoutCheck', 'push', 'maybeThrottle', 'destroy'],
+  'kafkajs/src/network/requestQueue': [
+    'scheduleCheckPendingRequests',
+    'scheduleRequestTimeoutCheck',
+    'sendSocketRequest',
+    'push',
+    'maybeThrottle',
+    'destroy',
+  ],
 }
 /** Functions that are used as they are. */
 const used: Readonly<Record<string, string | undefined>> = {

@@ -250,6 +250,47 @@ test('looks for requests that timed out once a second, where kafkajs looks ten t
   expect(ours).toEqual([2, 1])
 })
 
+test('looks for requests that timed out only while a reply is due, where kafkajs looks for ever', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const looks = (queue: ReturnType<typeof stock.requestQueue>): number => {
+    const isConnected = vi.fn<() => boolean>(() => true)
+    queue.isConnected = isConnected
+    queue.scheduleRequestTimeoutCheck()
+    vi.advanceTimersByTime(5_000)
+    queue.push({ entry: { correlationId: 7, resolve: () => undefined }, expectResponse: true, sendRequest: () => undefined })
+    vi.advanceTimersByTime(2_500)
+    queue.fulfillRequest({ correlationId: 7, payload: Buffer.alloc(0), size: 0 })
+    vi.advanceTimersByTime(5_000)
+    queue.destroy()
+    return isConnected.mock.calls.length
+  }
+  const mended = stock.requestQueue()
+  removeIdleTimerSpin(mended)
+
+  const [theirs, ours] = [looks(stock.requestQueue()), looks(mended)]
+
+  expect(theirs).toBeGreaterThan(100)
+  expect(ours).toBe(3)
+})
+
+test('a request that is never answered times out on a connection that had been idle', () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const queue = stock.requestQueue()
+  removeIdleTimerSpin(queue)
+  queue.isConnected = () => true
+  queue.scheduleRequestTimeoutCheck()
+  vi.advanceTimersByTime(60_000)
+  const rejected = vi.fn<(error: unknown) => void>()
+
+  queue.push({ entry: { correlationId: 7, reject: rejected }, expectResponse: true, sendRequest: () => undefined })
+  vi.advanceTimersByTime(32_000)
+
+  expect(rejected).toHaveBeenCalledOnce()
+  expect(vi.getTimerCount()).toBe(0)
+})
+
 test('every connection of a client is one that our overrides have been at', async () => {
   const { cluster } = new KafkajsClient({ brokers: ['127.0.0.1:1'], clientId: 'test' })
 
@@ -259,7 +300,7 @@ test('every connection of a client is one that our overrides have been at', asyn
     [connect, processData, requestQueue.scheduleCheckPendingRequests, requestQueue.scheduleRequestTimeoutCheck].map(({ name }) => name),
   )
   expect(names).toHaveLength(2)
-  for (const each of names) expect(each).toEqual(['connectOnce', 'readBounded', 'scheduleWhenWaiting', 'checkOnceASecond'])
+  for (const each of names) expect(each).toEqual(['connectOnce', 'readBounded', 'scheduleWhenWaiting', 'checkWhileInFlight'])
   expect(send.name).toBe('sendProduceUncopied')
 })
 

@@ -30,7 +30,9 @@ interface StockQueue {
   checkPendingRequests(): void
   scheduleCheckPendingRequests(): void
   scheduleRequestTimeoutCheck(): void
+  sendSocketRequest(request: unknown): void
   push(request: object): void
+  fulfillRequest(response: { correlationId: number; payload: Buffer; size: number }): void
   rejectAll(error: Error): void
   maybeThrottle(ms: number): void
   destroy(): void
