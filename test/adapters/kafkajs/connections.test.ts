@@ -97,13 +97,16 @@ test('asked twice it connects once', async () => {
   expect(connects).toBe(1)
 })
 
-/** A request of these bytes on its way over a connection that takes everything and answers nothing. */
-function producing(body: Buffer) {
+/** A request of these bytes on its way over a connection that answers nothing. */
+function producing(body: Buffer, { leaves = true } = {}) {
   const written: Buffer[] = []
   const socket = Object.assign(Object.create(null), {
     cork: () => undefined,
     uncork: () => undefined,
-    write: (bytes: Buffer) => written.push(bytes),
+    write: (bytes: Buffer, onLeft?: () => void) => {
+      written.push(bytes)
+      if (leaves) onLeft?.()
+    },
   })
   const connection = Object.assign(stock.connection(), { socket, isConnected: () => true, isAuthenticated: () => true })
   const pool: ConnectionPool = { pool: [connection], getConnectionByRequest: async () => connection, send: async () => 'copied' }
@@ -131,15 +134,26 @@ test('the memory of a Produce request is given back when the broker has answered
   await until('both requests', () => answered.written.length + lost.written.length === 4)
   const kept = [first.length, second.length]
 
-  answered.connection.processData(
-    new WireWriter()
-      .int32(4)
-      .int32(answered.written[0]?.readInt32BE(8) ?? 0)
-      .bytes(),
-  )
+  answer(answered)
   lost.connection.requestQueue.rejectAll(new Error('the connection ended'))
 
   expect(await answered.sent).toBe('answered')
   await expect(lost.sent).rejects.toThrow('the connection ended')
   expect([kept, first.length, second.length]).toEqual([[100_000, 100_000], 0, 100_000])
 })
+
+test('an answer to what is still on its way gives no memory back: it would be sent with what somebody else wrote there', async () => {
+  const body = Buffer.allocUnsafeSlow(100_000)
+  const early = producing(body, { leaves: false })
+  await until('the request', () => early.written.length === 2)
+
+  answer(early)
+
+  expect(await early.sent).toBe('answered')
+  expect(body.length).toBe(100_000)
+})
+
+function answer({ connection, written }: ReturnType<typeof producing>): void {
+  const correlationId = written[0]?.readInt32BE(8) ?? 0
+  connection.processData(new WireWriter().int32(4).int32(correlationId).bytes())
+}

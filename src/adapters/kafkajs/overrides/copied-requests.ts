@@ -20,19 +20,27 @@ export function sendUncopied(pool: ConnectionPool): void {
     if (!connection.isAuthenticated()) await connection.authenticate()
     connection.failIfNotConnected()
     const { buffer } = await protocol.request.encode()
-    const answer = await replied(connection, protocol, buffer)
-    // The broker has read all of it. After any other end the socket may still have it, and garbage collection takes it.
-    freeNow(buffer)
+    const body = { bytes: buffer, hasLeft: false }
+    const answer = await replied(connection, protocol, body)
+    // Whatever answers, or ends, before all of it was read leaves the socket with it, which would send what is written to
+    // that memory next. Garbage collection takes it then.
+    if (body.hasLeft) freeNow(buffer)
     const reply = await protocol.response.decode(answer)
     connection.requestQueue.maybeThrottle(Number(Reflect.get(Object(reply), 'clientSideThrottleTime')))
     return await protocol.response.parse(reply)
   }
 }
 
-async function replied(connection: Connection, { request }: ProtocolRequest<unknown>, body: Buffer): Promise<Buffer> {
+interface RequestBody {
+  readonly bytes: Buffer
+  /** Whether the system has taken all of it from the socket. */
+  hasLeft: boolean
+}
+
+async function replied(connection: Connection, { request }: ProtocolRequest<unknown>, body: RequestBody): Promise<Buffer> {
   const { apiKey, apiVersion, apiName } = request
   const correlationId = connection.nextCorrelationId()
-  const header = requestHeader({ apiKey, apiVersion, correlationId, clientId: connection.clientId }, body.length)
+  const header = requestHeader({ apiKey, apiVersion, correlationId, clientId: connection.clientId }, body.bytes.length)
   const { payload } = await new Promise<{ readonly payload: Buffer }>((resolve, reject) => {
     connection.failIfNotConnected()
     connection.requestQueue.push({
@@ -43,7 +51,9 @@ async function replied(connection: Connection, { request }: ProtocolRequest<unkn
         const { socket } = connection
         socket?.cork()
         socket?.write(header)
-        socket?.write(body)
+        socket?.write(body.bytes, () => {
+          body.hasLeft = true
+        })
         socket?.uncork()
       },
     })
