@@ -3,6 +3,7 @@ import { runHandler } from './pipeline.ts'
 import type { RetryKeySettings, RetryParts } from './retry-parts.ts'
 import type { LeasedKey, QueuedMessage } from './retry-store.ts'
 import { type Routed, routeRecord } from './route.ts'
+import { withinPart } from './within-part.ts'
 
 /** Messages that one last transaction may hold, and their bytes: whoever appends to the key waits for it. */
 export const DRAIN_MAX = { messages: 100, bytes: 4 * 1024 * 1024 } as const
@@ -39,8 +40,7 @@ export async function drainKey<Tx extends object>(
       publisher.enter(tx, own, { id: message.id, correlationId: message.correlationId })
       diagnostics.emit('delivery.started', { group, type: message.type, id: message.id, attempt: 1 })
       const inboxId = messages[index]?.inboxId ?? ''
-      await runHandler(parts, { tx: own, group, inboxId, message, subscription, attempt: 1, signal })
-      await part?.end()
+      await withinPart(part, () => runHandler(parts, { tx: own, group, inboxId, message, subscription, attempt: 1, signal }))
     }
     diagnostics.emit('retry.draining', { group, messages: messages.length })
   }

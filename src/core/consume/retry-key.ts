@@ -10,6 +10,7 @@ import { reactionTo } from './retry.ts'
 import type { RetryKeySettings, RetryParts } from './retry-parts.ts'
 import type { LeasedKey, LeftSuspicion, QueuedMessage } from './retry-store.ts'
 import { type Routed, routeRecord } from './route.ts'
+import { withinPart } from './within-part.ts'
 
 /** Reruns after a conflict, before it counts as a failure. */
 const CONFLICTS_MAX = 20
@@ -221,8 +222,8 @@ async function apply<Tx extends object>(
     const part = database.part?.(tx, true)
     const own = part?.tx ?? tx
     publisher.enter(tx, own, cause)
-    await runHandler(parts, { tx: own, group, inboxId: head.inboxId, message, subscription, attempt, signal: run.signal })
-    await part?.end()
+    const { inboxId } = head
+    await withinPart(part, () => runHandler(parts, { tx: own, group, inboxId, message, subscription, attempt, signal: run.signal }))
     diagnostics.emit('retry.committing', { group, type: message.type, id: message.id })
     return true
   }

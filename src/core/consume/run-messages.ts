@@ -1,8 +1,9 @@
-import { isTrunklineError, TransientError } from '../../foundation/errors.ts'
+import { TransientError } from '../../foundation/errors.ts'
 import type { EffectParts, HeldPartition } from './effect.ts'
 import type { MessageRecord } from './lanes.ts'
 import { runHandler } from './pipeline.ts'
 import type { Trial } from './trial.ts'
+import { withinPart } from './within-part.ts'
 
 /**
  * How long a batch may go on that is told to stop: what is rolled back is handled again by the next owner, and a rolling
@@ -95,11 +96,9 @@ async function runMessage<Tx extends object>(
   parts.publisher.enter(tx, own, { id: message.id, correlationId: message.correlationId })
   parts.diagnostics.emit('delivery.started', { group, type: message.type, id: message.id, attempt: 1 })
   try {
-    await runHandler(parts, { tx: own, group, inboxId, message, subscription, attempt: 1, signal: trial.signal })
-    await part?.end()
+    const run = { tx: own, group, inboxId, message, subscription, attempt: 1, signal: trial.signal }
+    await withinPart(part, () => runHandler(parts, run))
   } catch (error) {
-    // A handler that is still running has not ended: its connection must be destroyed.
-    if (!isTrunklineError(error, 'HANDLER_TIMEOUT')) await part?.end().catch(() => undefined)
     trial.threw.push({ of: each, error, spoiled: part?.spoiled ?? false })
     throw error
   }

@@ -72,6 +72,31 @@ test('a message that runs longer than the lease of its key stays with its proces
   expect(await bench.parked()).toMatchObject([{ attempts: 2, reason_code: 'HANDLER_FAILED' }])
 })
 
+test.each([1, 0])('a message that fails costs no connection, alone or in a last transaction (attempts before: %i)', async (attempts) => {
+  const bench = await ConsumeBench.open()
+  await bench.park(...Array.from({ length: 15 }, () => 'a'))
+  await bench.query('update trunkline.parked_message set attempts = $1', [attempts])
+  const assembly = bench.assembly()
+  const processes = new Set<unknown>()
+  let calls = 0
+  assembly.subscribe(
+    Counted,
+    async ({ data }, { tx }) => {
+      processes.add((await tx.query('select pg_backend_pid()')).rows[0]?.['pg_backend_pid'])
+      calls++
+      if (data.version > 10 && calls < 25) throw new Error('no')
+    },
+    { retry: { inline: 20, delays: [] } },
+  )
+  await assembly.start({ run: ['consume'] })
+
+  await until('all of them', async () => (await bench.parked()).length === 0)
+
+  expect(calls).toBeGreaterThanOrEqual(25)
+  // As many as the pool has, at most.
+  expect(processes.size).toBeLessThanOrEqual(4)
+})
+
 test('a crash that cannot be recorded at once is recorded later', async () => {
   const bench = await ConsumeBench.open()
   await bench.park('a')
