@@ -116,18 +116,17 @@ export class PostgresDatabase implements Database<Transaction> {
    */
   async #commit(loan: Loan, transaction: OpenTransaction, begun: Promise<unknown>, hooks: TransactionHooks<Transaction>): Promise<void> {
     // Behind a BEGIN on its way, which may fail, a statement would be a transaction of its own: in one write it is skipped.
-    if (!transaction.isAtBegin || hooks.lastWaits?.(transaction.face) === true) {
+    if (!transaction.sender.isAtFirst || hooks.lastWaits?.(transaction.face) === true) {
       await begun
       await transaction.settled()
     }
     transaction.refuseIfLost()
     const reruns = hooks.rerunsWhenUnknown === true
-    const waits = hooks.lastWaits?.(transaction.face) ?? false
-    const wasBusy = transaction.busy
+    const waits = hooks.lastWaits?.(transaction.face) === true || transaction.busy
     const last = hooks.beforeCommit?.(transaction.face) ?? Promise.resolve(undefined)
-    // What has not sent a statement by now has nothing that would fail the COMMIT: if it failed, there must be none. A
-    // statement that somebody else sends meanwhile must not be taken for it.
-    const together = (reruns || transaction.number !== undefined) && !waits && !wasBusy && transaction.busy
+    // What has not sent a statement by now has nothing that would fail the COMMIT: if it failed, there must be none. Nor may
+    // a statement that somebody else sends meanwhile be taken for it, or one that cannot be written be left out.
+    const together = (reruns || transaction.number !== undefined) && !waits && transaction.busy && transaction.sender.takesCommit
     last.catch(() => undefined)
     // BEGIN first: what left with one that failed only says that it did.
     if (!together) await begun

@@ -1,4 +1,5 @@
 import { Client, type PoolClient, type QueryConfig } from 'pg'
+import { transactionLost } from './errors.ts'
 import { gatherWrites } from './one-write.ts'
 import type { StatementAnswer } from './pending-answer.ts'
 import { type DriverConnection, StatementGroup } from './statement-group.ts'
@@ -14,10 +15,12 @@ const GROUP_BYTES_MAX = 16_384
 const SMALL_BYTES = 512
 
 /**
- * Sends the statements of one open transaction, in the order of the calls.
+ * Sends the statements of one transaction, BEGIN first, in the order of the calls.
  *
  * What is sent in one turn of the event loop leaves in one write with one Sync. A connection that does not pipeline has one
  * statement at a time; one of another copy of the driver does not know our query, so there each has its own Sync.
+ *
+ * What does not leave in one write with BEGIN waits for its answer: where it fails, each would be a transaction of its own.
  */
 export class OneSync {
   readonly #client: PoolClient
@@ -28,6 +31,10 @@ export class OneSync {
   /** Of the write before: what a transaction sends is much alike. */
   #bytes = SMALL_BYTES
   #hasSent = false
+  /** The answer to BEGIN. */
+  #begun: Promise<StatementAnswer> | undefined
+  #isBegun = false
+  #lacksOne = false
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(client: PoolClient) {
@@ -40,6 +47,14 @@ export class OneSync {
     return this.#connection === undefined
   }
 
+  /**
+   * Whether COMMIT may leave in one write with what was sent before: not where a statement could not be written, for it
+   * would keep the others without that one. Of what the driver writes it is known too late.
+   */
+  get takesCommit(): boolean {
+    return this.#connection !== undefined && !this.#lacksOne
+  }
+
   /** Whether what was to be sent is one statement, which has not left yet: what follows in this turn leaves with it. */
   get isAtFirst(): boolean {
     return this.#group?.size === 1 && !this.#hasSent
@@ -47,15 +62,43 @@ export class OneSync {
 
   /** Sends a statement that is a transaction of its own, before BEGIN: in the same write, but behind it stands a Sync. */
   sendAhead(query: QueryConfig): Promise<StatementAnswer> {
-    if (this.#connection === undefined) return this.send(query)
+    if (this.#connection === undefined) return this.#sendApart(query)
     const alone = new StatementGroup(this.#client, this.#connection, SMALL_BYTES)
     const answer = alone.add(query)
     this.#ahead.push(alone)
     return answer
   }
 
+  /** The first is BEGIN. */
   send(query: QueryConfig): Promise<StatementAnswer> {
-    if (this.#connection !== undefined) return this.#sendTogether(query, this.#connection)
+    if (this.#begun === undefined) return this.#sendFirst(query)
+    if (this.#isBegun || (this.#connection !== undefined && !this.#hasSent)) return this.#sendNow(query)
+    return this.#begun.then(
+      () => this.#sendNow(query),
+      (error: unknown) => {
+        throw transactionLost('A statement failed', error)
+      },
+    )
+  }
+
+  #sendFirst(begin: QueryConfig): Promise<StatementAnswer> {
+    const begun = this.#sendNow(begin)
+    this.#begun = begun
+    // Before whatever waits for it: so statements keep their order.
+    begun.then(
+      () => {
+        this.#isBegun = true
+      },
+      () => undefined,
+    )
+    return begun
+  }
+
+  #sendNow(query: QueryConfig): Promise<StatementAnswer> {
+    return this.#connection === undefined ? this.#sendApart(query) : this.#sendTogether(query, this.#connection)
+  }
+
+  #sendApart(query: QueryConfig): Promise<StatementAnswer> {
     if (this.#client.pipeline) {
       gatherWrites(this.#client)
       return this.#client.query(query)
@@ -72,7 +115,9 @@ export class OneSync {
 
   #sendTogether(query: QueryConfig, connection: DriverConnection): Promise<StatementAnswer> {
     const group = this.#group ?? this.#begin(connection)
+    const { size } = group
     const answer = group.add(query)
+    this.#lacksOne ||= group.size === size
     // What leaves with BEGIN is skipped where that fails; behind another Sync it would be a transaction of its own.
     if (group.bytes >= this.#groupBytesMax && this.#hasSent) {
       this.#groupBytesMax = Math.min(2 * this.#groupBytesMax, GROUP_BYTES_MAX)

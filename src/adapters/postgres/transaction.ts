@@ -26,7 +26,7 @@ export interface OpenTransactionParts {
  * It can be revoked: after `close` every use is an error, whoever still holds it.
  */
 export class OpenTransaction {
-  readonly #sender: OneSync
+  readonly sender: OneSync
   readonly #hooks: TransactionHooks<Transaction>
   readonly #parts: OpenTransactionParts
   readonly #pending = new Set<Promise<unknown>>()
@@ -43,7 +43,7 @@ export class OpenTransaction {
   readonly ahead: Queryable
 
   constructor(client: PoolClient, hooks: TransactionHooks<Transaction>, parts: OpenTransactionParts) {
-    this.#sender = new OneSync(client)
+    this.sender = new OneSync(client)
     this.#hooks = hooks
     this.#parts = parts
     // Without pipelining each question would be a round trip.
@@ -77,11 +77,6 @@ export class OpenTransaction {
     return this.#pending.size > 0 || this.#openParts > 0
   }
 
-  /** Whether the work has sent nothing, and BEGIN has not left either. */
-  get isAtBegin(): boolean {
-    return this.#sender.isAtFirst
-  }
-
   beginPart(): void {
     this.#openParts++
   }
@@ -104,7 +99,7 @@ export class OpenTransaction {
   /** @param leaves when what was to be sent leaves: COMMIT may follow in the same write, or nothing does */
   close(leaves: 'with what follows' | 'now'): void {
     this.#open = false
-    if (leaves === 'now') this.#sender.flush()
+    if (leaves === 'now') this.sender.flush()
   }
 
   /**
@@ -143,7 +138,7 @@ export class OpenTransaction {
   async #queryAhead(text: string, values: readonly unknown[], often: 'often' | undefined): Promise<QueryResult> {
     const name = this.#nameOf(text, often)
     try {
-      return toResult(await this.#sender.sendAhead(statement(text, values, name)))
+      return toResult(await this.sender.sendAhead(statement(text, values, name)))
     } catch (error) {
       if (name !== undefined && this.#parts.prepared.isRefusal(error, text)) throw notPrepared(error)
       throw mapDatabaseError(error, 'A statement failed')
@@ -226,14 +221,14 @@ export class OpenTransaction {
     }
     const mapped = mapDatabaseError(error, 'A statement failed')
     const isUnwritable = mapped === error && !isFromServer(error) && !(error instanceof TrunklineError)
-    if (name !== undefined && isUnwritable && this.#sender.closesUnwritable) this.#parts.prepared.neverName(text)
+    if (name !== undefined && isUnwritable && this.sender.closesUnwritable) this.#parts.prepared.neverName(text)
     this.#loss.byStatement(mapped, depth)
     return mapped
   }
 
   /** Statements reach the server in the order of the calls. */
   send(query: QueryConfig): Promise<StatementAnswer> {
-    return this.#sender.send(query)
+    return this.sender.send(query)
   }
 
   /** @param face of the work that asks: what it published inside goes with a rollback */

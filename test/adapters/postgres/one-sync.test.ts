@@ -171,6 +171,23 @@ describe('when one of them fails', () => {
     expect(await numbers()).toEqual([2])
   })
 
+  test.each([true, false])('because it cannot be written, COMMIT does not keep the work without it (number known: %s)', async (known) => {
+    const { database, numbers } = await opened()
+    const circular: Record<string, unknown> = {}
+    circular['self'] = circular
+
+    const work = database.transaction((tx) => tx.query(insert, [1]), {
+      rerunsWhenUnknown: !known,
+      beforeCommit: async (tx) => {
+        await Promise.all([database.queryable(tx).query(insert, [2]), database.queryable(tx).query(insert, [circular])])
+        return undefined
+      },
+    })
+
+    await expect(work).rejects.toThrow('circular')
+    expect(await numbers()).toEqual([])
+  })
+
   test('and the server ends the connection, nobody behind it is told that it failed', async () => {
     const { database, numbers } = await opened()
     let told: unknown
@@ -365,6 +382,38 @@ async function withoutBegin(): Promise<string> {
   behind.host = `127.0.0.1:${proxy.port}`
   return behind.href
 }
+
+test('while BEGIN is on its way nothing else leaves: where it fails, it would run by itself', async () => {
+  const { database, numbers } = await opened({ url: await withoutBegin() })
+  let told: unknown
+
+  const work = database.transaction(async (tx) => {
+    await new Promise(setImmediate)
+    const first = tx.query(insert, [1])
+    await new Promise(setImmediate)
+    told = await answers([first, tx.query(insert, [2])])
+  })
+
+  await expect(work).rejects.toMatchObject({ code: '42601' })
+  expect(told).toEqual(['TRANSACTION_LOST', 'TRANSACTION_LOST'])
+  expect(await numbers()).toEqual([])
+})
+
+test.each([true, false])('a driver that reads no groups runs nothing behind a BEGIN that fails (pipelining: %s)', async (pipeline) => {
+  const pool = new Pool({ connectionString: await withoutBegin(), max: 1, pipeline })
+  onTestFinished(() => pool.end())
+  if (pipeline) pool.on('connect', (client) => Object.setPrototypeOf(client, Object.create(null, foreign(client))))
+  const { database, numbers } = await withTable({ url: (await withTable()).url, pool })
+  let told: unknown
+
+  const work = database.transaction(async (tx) => {
+    told = await answers([tx.query(insert, [1]), tx.query(insert, [2])])
+  })
+
+  await expect(work).rejects.toMatchObject({ code: '42601' })
+  expect(told).toEqual(['TRANSACTION_LOST', 'TRANSACTION_LOST'])
+  expect(await numbers()).toEqual([])
+})
 
 test('where BEGIN fails nothing runs by itself, neither what left with it nor what comes later', async () => {
   const { database, numbers } = await opened({ url: await withoutBegin() })
