@@ -17,8 +17,10 @@ export type Counted = Contract<{
   reply: void
 }>
 
+export type CountedName = 'test.Counted' | 'test.Other'
+
 /** An event that says which of its key's messages it is, on a topic of the test's own. */
-export function countedOn(topic: string, name: 'test.Counted' | 'test.Other' = 'test.Counted'): Counted {
+export function countedOn(topic: string, name: CountedName = 'test.Counted'): Counted {
   const schema = {
     type: 'record',
     name,

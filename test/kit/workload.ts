@@ -6,7 +6,7 @@ import type { Outgoing } from '../../src/core/contract/contract.ts'
 import type { Transaction } from '../../src/core/database/database.ts'
 import type { BackboneDiagnostics } from '../../src/core/diagnostics.ts'
 import { isTrunklineError, UnknownOutcomeError } from '../../src/foundation/errors.ts'
-import { type Counted, countedOn } from './contracts.ts'
+import { type Counted, type CountedName, countedOn } from './contracts.ts'
 import { noteOperation } from './history.ts'
 
 /** What a workload needs of a backbone, or of one that was put together by hand. */
@@ -37,6 +37,7 @@ export function applyCounted(service: Subscribing, { topic, handlerMs = 0, retry
     if (attempt <= Number(/^fails (\d+)$/.exec(data.note)?.[1] ?? 0)) throw new Error('Not yet.')
     if (data.note === 'aborts') process.abort()
     if (data.note === 'blocks') for (;;) Math.sqrt(2)
+    if (data.note === 'leaks') await leak()
     if (data.note === 'poison') throw new Error('This message always fails.')
     await tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version])
     if (data.note === 'catches its SQL error') await tx.query('select 1 / 0').catch(() => undefined)
@@ -46,13 +47,23 @@ export function applyCounted(service: Subscribing, { topic, handlerMs = 0, retry
   service.subscribe(countedOn(topic), handler, { timeout: '3s', retry, transaction, interleave: mode === 'interleave' })
 }
 
+/** Others go on meanwhile; the process ends when V8 may take no more. */
+async function leak(): Promise<never> {
+  for (const kept: number[][] = []; ; await pause(0)) kept.push(Array.from({ length: 100_000 }, (_, index) => index + Math.random()))
+}
+
 /** Publishes the next message of a key: its number is counted in the same transaction, under the key's lock. */
-export async function publishNext(service: Publishing, topic: string, key: string, { note = '', operation = '' } = {}): Promise<number> {
+export async function publishNext(
+  service: Publishing,
+  topic: string,
+  key: string,
+  { note = '', operation = '', name = 'test.Counted' }: { note?: string; operation?: string; name?: CountedName } = {},
+): Promise<number> {
   return await service.transaction(async (tx) => {
     const { rows } = await tx.query(countSql, [key])
     const version = Number(rows[0]?.['version'])
     await tx.query('insert into committed (operation, key, version) values ($1, $2, $3)', [operation, key, version])
-    await service.publish(tx, countedOn(topic)({ key, version, note }))
+    await service.publish(tx, countedOn(topic, name)({ key, version, note }))
     return version
   })
 }

@@ -30,7 +30,7 @@ const networkMessages =
 /** The pool's own words, both for a server that is silent and for connections that are all taken. */
 const noneFree = /^timeout exceeded when trying to connect/
 const NONE_FREE =
-  'It is tried again. Either the server does not answer (DATABASE_URL), or every connection of the pool is in use: then raise database.maxConnections, or the max of your pool, and look for transactions that last long or wait for a second connection.'
+  'It can be tried again. Either the server does not answer (DATABASE_URL), or every connection of the pool is in use: then raise database.maxConnections, or the max of your pool, and look for transactions that last long or wait for a second connection.'
 
 /**
  * The only place that reads the driver's errors.
@@ -54,7 +54,7 @@ export function mapDatabaseError(error: unknown, doing: string): unknown {
   }
   if (code === '25P02') return transactionLost(doing, error)
   if (isLost(error, code)) {
-    const remedy = noneFree.test(error.message) ? NONE_FREE : 'It is tried again; check DATABASE_URL and the server if it lasts.'
+    const remedy = noneFree.test(error.message) ? NONE_FREE : 'It can be tried again; check DATABASE_URL and the server if it lasts.'
     const message = `${doing}: the database is not available (${messageOf(error) || (code ?? 'no reason given')}). ${remedy}`
     return new TransientError('DATABASE_UNAVAILABLE', message, { sqlState: code }, error)
   }
@@ -87,7 +87,7 @@ export function mapPrivilegeError(error: unknown, remedy: string): unknown {
 /** @returns a `TransientError` `DATABASE_FULL` where the server has no disk or memory left for a statement, and the session goes on; otherwise the error itself */
 export function mapFull(error: unknown, doing: string): unknown {
   if (!(error instanceof Error) || !/^53[124]00$/.test(codeOf(error) ?? '') || isFatal(error)) return error
-  const message = `${doing}: the database has no room (${messageOf(error)}). It is tried again; free disk or memory of the server.`
+  const message = `${doing}: the database has no room (${messageOf(error)}). It can be tried again; free disk or memory of the server.`
   return new TransientError('DATABASE_FULL', message, { sqlState: codeOf(error) }, error)
 }
 
@@ -101,7 +101,7 @@ export function mapMissingTable(error: unknown): unknown {
 
 /** A key was unparked, or a day of the inbox opened, between two statements. Nobody else's constraints are ours to judge. */
 function isOurRace(error: Error, code: string | undefined): boolean {
-  if (!('table' in error)) return false
+  if (!('table' in error && 'schema' in error && error.schema === 'trunkline')) return false
   return (code === '23503' && error.table === 'parked_message') || (code === '23514' && error.table === 'inbox_rest')
 }
 

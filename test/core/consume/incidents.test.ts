@@ -9,6 +9,7 @@ import { systemClock } from '../../../src/foundation/clock.ts'
 import { StuckError } from '../../../src/foundation/errors.ts'
 import { newToken } from '../../../src/foundation/ids.ts'
 import { buildGroups } from '../../../src/wiring/consume.ts'
+import { parkingWith } from '../../kit/parking-with.ts'
 import { until } from '../../kit/wait.ts'
 import { applyCounted } from '../../kit/workload.ts'
 import { fulfilment, head, order } from '../saga/given.ts'
@@ -141,19 +142,17 @@ test('an id is claimed before a parked key is locked, whatever becomes of the re
         return real.claim(tx, group, claims)
       },
     }),
-    parking: (real) => ({
-      lockParked: (tx, place, keys) => {
-        order.push('parked key')
-        return real.lockParked(tx, place, keys)
-      },
-      park: (tx, messages) => {
-        order.push('parked key')
-        return real.park(tx, messages)
-      },
-      load: (tx, group) => real.load(tx, group),
-      registerHandled: (group, names) => real.registerHandled(group, names),
-      handledByGroup: (tx, group, names) => real.handledByGroup(tx, group, names),
-    }),
+    parking: (real) =>
+      parkingWith(real, {
+        lockParked: (tx, place, keys) => {
+          order.push('parked key')
+          return real.lockParked(tx, place, keys)
+        },
+        park: (tx, messages) => {
+          order.push('parked key')
+          return real.park(tx, messages)
+        },
+      }),
   })
   applyCounted(assembly, { topic: 't' })
   const elsewhere = [

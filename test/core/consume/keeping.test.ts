@@ -6,6 +6,7 @@ import type { Database, Transaction } from '../../../src/core/database/database.
 import { toHeaders } from '../../../src/core/envelope/headers.ts'
 import { PermanentError } from '../../../src/foundation/errors.ts'
 import { countedOn } from '../../kit/contracts.ts'
+import { parkingWith } from '../../kit/parking-with.ts'
 import { Witness } from '../../kit/wait.ts'
 import { applyCounted } from '../../kit/workload.ts'
 import { ConsumeBench, type ForeignRecord } from './consume-bench.ts'
@@ -136,16 +137,13 @@ describe('a message is kept, whatever it looks like and whatever its handler thr
 
 /** Refuses by a statement that fails, as PostgreSQL refuses a datum that nobody foresaw. */
 function refusing(refuses: (message: ParkedMessage) => boolean) {
-  return (real: ParkingStore<Transaction>, database: Database<Transaction>): ParkingStore<Transaction> => ({
-    lockParked: (tx, place, keys) => real.lockParked(tx, place, keys),
-    load: (tx, group) => real.load(tx, group),
-    registerHandled: (group, names) => real.registerHandled(group, names),
-    handledByGroup: (tx, group, names) => real.handledByGroup(tx, group, names),
-    park: async (tx, messages) => {
-      if (messages.some(refuses)) await database.queryable(tx).query("select 'unforeseen'::integer")
-      await real.park(tx, messages)
-    },
-  })
+  return (real: ParkingStore<Transaction>, database: Database<Transaction>): ParkingStore<Transaction> =>
+    parkingWith(real, {
+      park: async (tx, messages) => {
+        if (messages.some(refuses)) await database.queryable(tx).query("select 'unforeseen'::integer")
+        await real.park(tx, messages)
+      },
+    })
 }
 
 describe('a message that cannot be kept as it is', () => {
