@@ -9,6 +9,7 @@ import { type Backbone, ConflictError, type SubscriptionOptions } from '../../..
 import { openDatabase } from '../../adapters/postgres/open-database.ts'
 import { type Counted, countedOn } from '../../kit/contracts.ts'
 import { Random } from '../../kit/random.ts'
+import { stormSeeds } from '../../kit/storm-seeds.ts'
 import { until } from '../../kit/wait.ts'
 import { publishNext } from '../../kit/workload.ts'
 import { ConsumeBench } from './consume-bench.ts'
@@ -17,10 +18,6 @@ const PARTITIONS = 3
 const WRITERS = 6
 const MESSAGES = 40
 const keys: readonly [string, ...string[]] = ['k0', ...Array.from({ length: 23 }, (_, index) => `k${index + 1}`)]
-
-/** The long form runs many, each with a seed and settings of its own. */
-const storms = Number(process.env['TRUNKLINE_STORMS'] ?? 1)
-const seeds = Array.from({ length: storms }, (_, index) => Number(process.env['TRUNKLINE_STORM_SEED'] ?? Date.now() % 100_000) + index)
 
 /** What a handler does with a message; `poison` fails until the storm is over, as if the next build had mended it. */
 const notes = ['', '', '', '', '', '', '', 'fails 1', 'fails 3', 'poison', 'conflict', 'caught', 'savepoint', 'slow'] as const
@@ -40,12 +37,13 @@ interface Storm {
   over: boolean
 }
 
-test.each(seeds)(
-  'members come and go, positions are stolen, connections cut, the log repeats itself, messages fail and people redrive them: each effect once, in order, nothing lost (seed %i)',
+test.each(stormSeeds())(
+  'members come and go, others go on that have lost their partitions, positions are stolen, connections cut, the log repeats itself, messages fail and people redrive them: each effect once, in order, nothing lost (seed %i)',
   { timeout: 120_000 },
   async (seed) => {
     const random = new Random(seed)
     const bench = await ConsumeBench.open(PARTITIONS)
+    await bench.query(notingSql)
     const operator = await operating(bench)
     const storm = { over: false }
     const policy = settings(random)
@@ -55,7 +53,7 @@ test.each(seeds)(
     const members = [await join(), await join()]
 
     const writing = Promise.all(Array.from({ length: WRITERS }, () => write(publisher, random)))
-    const disturbing = disturb({ bench, operator, random, storm, members, join })
+    const disturbing = disturb({ bench, publisher, operator, random, storm, members, join })
     await writing
     storm.over = true
     await disturbing
@@ -65,6 +63,8 @@ test.each(seeds)(
 
     expect(await bench.violations()).toEqual([])
     expect(await bench.query('select from trunkline.parked_key')).toEqual([])
+    // Whoever is not the owner any more would set it back to where it stands itself.
+    expect(await bench.query('select * from position_set_back')).toEqual([])
   },
 )
 
@@ -102,6 +102,7 @@ async function write(publisher: Backbone, random: Random): Promise<void> {
 
 interface Disturbed {
   readonly bench: ConsumeBench
+  readonly publisher: Backbone
   readonly operator: Operator
   readonly random: Random
   readonly storm: Storm
@@ -109,21 +110,29 @@ interface Disturbed {
   readonly join: () => Promise<Backbone>
 }
 
-const acts = ['join', 'leave', 'steal', 'cut', 'repeat', 'redrive'] as const
+const acts = ['join', 'leave', 'zombie', 'steal', 'cut', 'repeat', 'redrive'] as const
 
 /** Everything once, and then whatever comes until the writers are done. */
-async function disturb({ bench, operator, random, storm, members, join }: Disturbed): Promise<void> {
+async function disturb({ bench, publisher, operator, random, storm, members, join }: Disturbed): Promise<void> {
   let repeated = 0
   for (let done = 0; done < acts.length || !storm.over; done++) {
     await pause(random.between(20, 150))
     const act = acts[done] ?? random.pick(acts)
     if (act === 'join' && members.length < 4) members.push(await join())
     if (act === 'leave' && members.length > 1) await members.shift()?.stop()
+    if (act === 'zombie' && members.length > 1) await zombie(bench, publisher, random)
     if (act === 'steal') await bench.query(stealSql, [random.between(0, PARTITIONS - 1)])
     if (act === 'cut') await bench.query(cutSql)
     if (act === 'repeat' && repeated++ < 2) await bench.sendAgain()
     if (act === 'redrive') await operator.redrive()
   }
+}
+
+/** The oldest member goes on with its partitions, in which messages come, while others have them; it hears of that later. */
+async function zombie(bench: ConsumeBench, publisher: Backbone, random: Random): Promise<void> {
+  const tell = bench.log.faults.cutOff('judge')
+  for (const key of keys) await publishNext(publisher, 't', key, { note: random.pick(notes) })
+  tell()
 }
 
 interface Operator {
@@ -152,3 +161,14 @@ const stealSql = 'update trunkline.consumer_position set epoch = epoch + 1 where
 const cutSql = `
   select pg_terminate_backend(pid) from pg_stat_activity
    where application_name = 'trunkline judge' and datname = current_database() and random() < 0.3`
+
+// What the log still has is never asked for again by a position: it only goes forward.
+const notingSql = `
+  create table position_set_back (partition int, epoch bigint, was bigint, became bigint);
+  create function note_set_back() returns trigger language plpgsql as $$
+  begin
+    insert into public.position_set_back values (old.partition, new.epoch, old.next_offset, new.next_offset);
+    return new;
+  end $$;
+  create trigger note_set_back after update on trunkline.consumer_position
+     for each row when (new.next_offset < old.next_offset) execute function note_set_back()`

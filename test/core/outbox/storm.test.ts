@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import type { BackboneOptions } from '../../../src/config.ts'
 import { storm } from '../../kit/outbox-storm.ts'
 import { Random } from '../../kit/random.ts'
+import { stormSeeds } from '../../kit/storm-seeds.ts'
 import { until, Witness } from '../../kit/wait.ts'
 import { type FaultPlan, faults } from './faulty-producer.ts'
 import { RelayBench } from './relay-bench.ts'
@@ -11,10 +12,6 @@ const keys = Array.from({ length: 50 }, (_, index) => `k${index}`)
 /** Two topics: one of them may be refused while the other flows. */
 const topics = { t: 4, u: 2 }
 const topicOf = (key: string): 't' | 'u' => (key.length === 2 ? 'u' : 't')
-
-/** The long form runs many, each with a seed and settings of its own. */
-const storms = Number(process.env['TRUNKLINE_STORMS'] ?? 1)
-const seeds = Array.from({ length: storms }, (_, index) => Number(process.env['TRUNKLINE_STORM_SEED'] ?? Date.now() % 100_000) + index)
 
 /** Small, so that lanes are full, passes are cut short and rows are left in the table all the time. */
 function settings(random: Random): BackboneOptions['relay'] {
@@ -48,7 +45,7 @@ function weather(random: Random): FaultPlan {
   }
 }
 
-test.each(seeds)(
+test.each(stormSeeds())(
   '24 writers, two relays, lost replies, refusals, requests, thefts of the lease and cut connections: nothing is lost, invented or overtaken (seed %i)',
   { timeout: 180_000 },
   async (seed) => {
