@@ -34,6 +34,10 @@ export class PostgresPositionStore<Tx> implements PositionStore<Tx> {
     await this.#database.outside.query(unmarkSql, [group, topic, partition, by])
   }
 
+  async leave({ group, topic, partition }: GroupPartition, epoch: bigint, by: string): Promise<void> {
+    await this.#database.outside.query(leaveSql, [group, topic, partition, by, epoch])
+  }
+
   async suspect({ group, topic, partition }: GroupPartition, epoch: bigint, to: bigint): Promise<boolean> {
     const { rowCount } = await this.#database.outside.query(suspectSql, [group, topic, partition, epoch, to])
     return rowCount === 1
@@ -97,6 +101,14 @@ const unmarkSql = `
   update trunkline.consumer_position
      set started_to = null, started_by = null
    where consumer_group = $1 and topic = $2 and partition = $3 and started_by = $4`
+
+// What somebody else had begun stays noted: its next owner judges it.
+const leaveSql = `
+  update trunkline.consumer_position
+     set epoch = epoch + (epoch = $5)::int,
+         started_to = case when started_by = $4 then null else started_to end,
+         started_by = nullif(started_by, $4)
+   where consumer_group = $1 and topic = $2 and partition = $3 and (epoch = $5 or started_by = $4)`
 
 const suspectSql = `
   update trunkline.consumer_position

@@ -1,6 +1,9 @@
 import { endsWithin } from '../../foundation/service.ts'
 import type { CrashLoopParts } from './crash-loop.ts'
+import type { HeldPartition } from './effect.ts'
 import type { GroupPartition } from './position-store.ts'
+
+type Held = GroupPartition & Pick<HeldPartition, 'epoch'>
 
 const AGAIN_MS = 500
 const STOP_MS = 1_000
@@ -19,12 +22,12 @@ export class LetGo<Tx> {
   }
 
   /** To be called when nothing of the partition runs here any more. */
-  of(place: GroupPartition): void {
-    const name = nameOf(place)
+  of(held: Held): void {
+    const name = nameOf(held)
     const before = this.#running.get(name)?.ended
     const stopping = new AbortController()
     const ended = Promise.resolve(before)
-      .then(() => this.#unmark(place, stopping.signal))
+      .then(() => this.#leave(held, stopping.signal))
       .finally(() => {
         if (this.#running.get(name)?.ended === ended) this.#running.delete(name)
       })
@@ -47,11 +50,11 @@ export class LetGo<Tx> {
     await ended
   }
 
-  async #unmark(place: GroupPartition, signal: AbortSignal): Promise<void> {
+  async #leave(held: Held, signal: AbortSignal): Promise<void> {
     const { positions, processId, clock } = this.#parts
     while (!signal.aborted) {
       try {
-        return await positions.unmark(place, processId)
+        return await positions.leave(held, held.epoch, processId)
       } catch {
         await clock.sleep(AGAIN_MS, signal)
       }

@@ -48,6 +48,12 @@ export interface PositionStore<Tx> {
   /** Takes back what a process had noted: nothing of it runs any more. */
   unmark(place: GroupPartition, by: string): Promise<void>
 
+  /**
+   * Gives the partition up: takes back what the process had noted, and ends its epoch, so that a note of it that is still
+   * on its way, in a connection that was thought dead, is refused when it arrives.
+   */
+  leave(place: GroupPartition, epoch: bigint, by: string): Promise<void>
+
   /** What a dead process had begun is suspect, up to an offset. @returns whether the epoch still stood */
   suspect(place: GroupPartition, epoch: bigint, to: bigint): Promise<boolean>
 

@@ -9,6 +9,7 @@ export function noFence(real: PositionStore<Transaction>, database: Database<Tra
     look: (place) => real.look(place),
     mark: (...mark) => real.mark(...mark),
     unmark: (place, by) => real.unmark(place, by),
+    leave: (place, epoch, by) => real.leave(place, epoch, by),
     suspect: (place, epoch, to) => real.suspect(place, epoch, to),
     holds: (tx, place, epoch) => real.holds(tx, place, epoch),
     follow: (place, epoch, from, to) => real.follow(place, epoch, from, to),
