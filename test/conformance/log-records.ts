@@ -66,6 +66,21 @@ export function logRecordsConformance(name: string, open: OpenLog): void {
       expect(read[0]?.headers).toEqual(headers.map(([key, value]) => [key, value ?? Buffer.alloc(0)]))
     })
 
+    test('gives the same headers however late and however often they are asked for', async () => {
+      const topic = await makeTopic(log.driver)
+      const headers: HeaderPair[] = [
+        ['first', Buffer.from('a')],
+        ['second', Buffer.from('b')],
+      ]
+      await appended(log.driver.producer, topic, 0, [record('early', { headers })])
+      for (let batch = 0; batch < 20; batch++) await appended(log.driver.producer, topic, 0, numbered(100))
+
+      const [early] = await readBack(topic, 2_001)
+
+      expect(early?.headers).toEqual(headers)
+      expect(early && { ...early, headers: early.headers }).toMatchObject({ offset: 0n, headers })
+    })
+
     test('shows nothing of an aborted transaction, and reads on behind it', async () => {
       const topic = await makeTopic(log.driver)
       await appended(log.driver.producer, topic, 0, numbered(1))

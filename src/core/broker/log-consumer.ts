@@ -1,13 +1,19 @@
 import type { TrunklineError } from '../../foundation/errors.ts'
 import type { HeaderPair, TopicPartition } from './log-producer.ts'
 
-/** A record as it was read: the bytes, and where they stood. */
-export interface ConsumedRecord {
+/**
+ * The headers of a record, which a driver may read when they are asked for. A getter of a class is no part of a copy by
+ * spread, neither of its value nor of its type: a copy that has lost its headers does not compile.
+ */
+declare abstract class WithHeaders {
+  get headers(): readonly HeaderPair[]
+}
+
+/** A record as it was read: the bytes, and where they stood. To copy one, name its headers: `{ ...record, headers: record.headers }`. */
+export interface ConsumedRecord extends WithHeaders {
   readonly offset: bigint
   readonly key: Buffer | null
   readonly value: Buffer | null
-  /** A driver may read them when they are asked for: a copy by spread has none. */
-  readonly headers: readonly HeaderPair[]
   readonly timestampMs: number
   /**
    * Set when the driver could not read what stands here; then there is no key and there are no headers, and `value` holds
