@@ -5,6 +5,7 @@ import type { Logger } from '../../core/logger.ts'
 import { messageOf, TransientError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
 import type { KafkaLogin } from '../wire/kafka-login.ts'
+import { PROBED_AFTER_MS } from '../wire/keep-alive.ts'
 import { type PartitionBatch, type PartitionReply, PRODUCE_API } from '../wire/produce-body.ts'
 import { partitionMissing, topicMissing } from '../wire/protocol-errors.ts'
 import { BATCH_BYTES_MAX, TOPIC } from '../wire/topic-settings.ts'
@@ -211,6 +212,7 @@ export class KafkajsClient implements ProduceClient<Broker> {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     socket.setNoDelay(true)
+    socket.setKeepAlive(true, PROBED_AFTER_MS)
     // kafkajs connects again on its own when it misses a connection.
     if (this.#destroyedBy !== undefined) socket.destroy(new Error(this.#destroyedBy))
     return socket
@@ -259,7 +261,7 @@ function requireApi(broker: Broker, api: { key: number; version: number }, name:
 function noLeader(target: TopicPartition): TransientError {
   return new TransientError(
     'LEADER_MISSING',
-    `Partition ${target.topic}/${target.partition} has no leader now. It is tried again; if it lasts, look at the brokers that hold its replicas.`,
+    `Partition ${target.topic}/${target.partition} has no leader now. It can be tried again; if it lasts, look at the brokers that hold its replicas.`,
     { topic: target.topic, partition: target.partition },
   )
 }

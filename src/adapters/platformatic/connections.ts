@@ -3,6 +3,7 @@ import type { API, Connection, ConnectionPool } from '@platformatic/kafka'
 import { TransientError } from '../../foundation/errors.ts'
 import { freeNow } from '../../foundation/free-now.ts'
 import type { KafkaLogin } from '../wire/kafka-login.ts'
+import { PROBED_AFTER_MS } from '../wire/keep-alive.ts'
 import { strangeReply } from '../wire/protocol-mismatch.ts'
 import { mapError } from './errors.ts'
 import type { Library } from './library.ts'
@@ -157,7 +158,11 @@ export class Connections {
     })
     // Without a listener a second error of a connection would end the process.
     pool.on('connecting', ({ connection }) => connection.on('error', (error) => this.#reasons.set(connection, error)))
-    pool.on('connect', ({ connection }) => endIfStrange(connection))
+    pool.on('connect', ({ connection }) => {
+      // The client asks for no probes, and would learn of a broker that is gone by the next request alone.
+      connection.socket.setKeepAlive(true, PROBED_AFTER_MS)
+      endIfStrange(connection)
+    })
     this.#pools.set(purpose, pool)
     return pool
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { Pool } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Transaction } from '../../../src/core/database/database.ts'
@@ -56,6 +57,32 @@ test('a statement whose table was changed costs one rerun, and works from then o
   await times(8, () => database.transaction(read, reruns))
 
   expect(refused).toMatchObject({ name: 'ConflictError', code: 'DATABASE_CONFLICT' })
+})
+
+const readAll = 'select * from effect order by n'
+const readAllName = `trunkline_${createHash('sha256').update(readAll).digest('hex').slice(0, 32)}`
+
+test.for([
+  ['whose table was changed', 8, 'alter table effect add column note text'],
+  ['that the server has forgotten', 8, 'deallocate all'],
+  // As another connection of a pooler did, on the same server.
+  ['that somebody else has prepared', 5, `prepare "${readAllName}" as ${readAll}`],
+] as const)('a statement %s, in the middle of one write, costs one rerun of the whole and is no answer', async ([, before, spoil]) => {
+  const { database, numbers } = await open()
+  const work = (n: number) => async (tx: Transaction) =>
+    await Promise.all([tx.query(insert, [n]), tx.query(readAll), tx.query(insert, [n + 100]), tx.query('select 1 as last')])
+  await times(before, (n) => database.transaction(work(n), reruns))
+
+  await database.outside.query(spoil)
+  const refused = await database.transaction(work(9), reruns).catch((error: unknown) => error)
+  const kept = await numbers()
+  const [, again, , last] = await database.transaction(work(9), reruns)
+
+  expect(refused).toMatchObject({ name: 'ConflictError', code: 'DATABASE_CONFLICT' })
+  expect(kept).toHaveLength(2 * before)
+  expect(again?.rows.map(({ n }) => n)).toEqual([...kept.filter((n) => n < 100), 9, ...kept.filter((n) => n > 100)])
+  expect(last?.rows).toEqual([{ last: 1 }])
+  expect(await numbers()).toHaveLength(2 * before + 2)
 })
 
 test('work that catches it inside a savepoint does not take it for an answer about its data', async () => {
