@@ -1,3 +1,4 @@
+import { backoffMs } from '../../foundation/backoff.ts'
 import type { Clock } from '../../foundation/clock.ts'
 import { isTrunklineError, messageOf } from '../../foundation/errors.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
@@ -11,7 +12,7 @@ import type { SettledMark } from './settled-mark.ts'
 import { Stride } from './stride.ts'
 import { unlessAborted } from './unless-aborted.ts'
 import type { WakeUp } from './wake-up.ts'
-import { whenThereIsRoom } from './when-there-is-room.ts'
+import { ROOM_AGAIN } from './when-there-is-room.ts'
 
 const LOOK_EVERY_MS = 1_000
 const MOVE_MAX = 1_000
@@ -50,6 +51,8 @@ export class Upkeep {
   #sweepAtMs: number
   #sweptTo = 0n
   #tendAtMs = Number.NEGATIVE_INFINITY
+  #withoutRoom = 0
+  #moveAtMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: UpkeepParts, term: Term, events: UpkeepEvents) {
     this.#parts = parts
@@ -98,16 +101,31 @@ export class Upkeep {
     }
   }
 
-  /** @returns when to look again; `undefined` when the term is over */
+  /**
+   * Without room for what is due it waits, and nothing else waits with it.
+   *
+   * @returns when to look again; `undefined` when the term is over
+   */
   async #moveDue(): Promise<number | undefined> {
-    const { store, wakeUp, diagnostics } = this.#parts
-    const due = await whenThereIsRoom(this.#parts, () => store.moveDue(this.#term, MOVE_MAX))
-    if (due === undefined) return undefined
-    if (due.moved > 0) {
-      diagnostics.emit('relay.due', { messages: due.moved })
-      wakeUp.wake()
+    const { store, clock, wakeUp, diagnostics } = this.#parts
+    const waitMs = this.#moveAtMs - clock.monotonic()
+    if (waitMs > 0) return waitMs
+    try {
+      const due = await store.moveDue(this.#term, MOVE_MAX)
+      if (due === undefined) return undefined
+      this.#withoutRoom = 0
+      if (due.moved > 0) {
+        diagnostics.emit('relay.due', { messages: due.moved })
+        wakeUp.wake()
+      }
+      return Math.max(0, due.nextInMs ?? LOOK_EVERY_MS)
+    } catch (error) {
+      if (!isTrunklineError(error, 'DATABASE_FULL')) throw error
+      diagnostics.emit('relay.no_room', { reason: error.message })
+      const againMs = backoffMs(++this.#withoutRoom, ROOM_AGAIN)
+      this.#moveAtMs = clock.monotonic() + againMs
+      return againMs
     }
-    return Math.max(0, due.nextInMs ?? LOOK_EVERY_MS)
   }
 
   /**

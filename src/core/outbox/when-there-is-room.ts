@@ -3,7 +3,8 @@ import type { Clock } from '../../foundation/clock.ts'
 import { isTrunklineError } from '../../foundation/errors.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
 
-const AGAIN = { minMs: 100, maxMs: 5_000 }
+/** How long to wait between two tries, where there is no room. */
+export const ROOM_AGAIN = { minMs: 100, maxMs: 5_000 }
 
 /**
  * Writes until the database has room for it: a full disk must not end a term, for the next one would send again what Kafka
@@ -21,7 +22,7 @@ export async function whenThereIsRoom<Result>(
     } catch (error) {
       if (!isTrunklineError(error, 'DATABASE_FULL')) throw error
       diagnostics.emit('relay.no_room', { reason: error.message })
-      await clock.sleep(backoffMs(attempt, AGAIN))
+      await clock.sleep(backoffMs(attempt, ROOM_AGAIN))
     }
   }
 }

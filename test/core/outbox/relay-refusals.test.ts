@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { OutboxStoreFactory } from '../../../src/core/outbox/outbox-store.ts'
 import { TransientError } from '../../../src/foundation/errors.ts'
 import { aroundOutbox } from '../../kit/broken/around-outbox.ts'
+import { countedOn } from '../../kit/contracts.ts'
 import { until, Witness } from '../../kit/wait.ts'
 import { faults } from './faulty-producer.ts'
 import { RelayBench } from './relay-bench.ts'
@@ -154,6 +155,35 @@ test('messages in memory are limited in bytes too', async () => {
   expect(first).toEqual({ rows: 5, inFlight: 5 })
   expect(witness.all('relay.pass').every(({ inFlight }) => inFlight <= 5)).toBe(true)
   expect((await bench.messages('t'))[0]).toHaveLength(12)
+})
+
+test('a message that is due and has no room holds up neither the archive nor what else an owner looks after, and is sent when there is room', async () => {
+  const bench = await RelayBench.open({ t: 1 })
+  const full = { now: true }
+  const tended = Promise.withResolvers<void>()
+  let refused = 0
+  const outboxes = (real: OutboxStoreFactory): OutboxStoreFactory =>
+    aroundOutbox(real, (store) => ({
+      moveDue: async (term, limit) => {
+        if (!full.now) return await store.moveDue(term, limit)
+        refused++
+        throw new TransientError('DATABASE_FULL', 'No space left on device')
+      },
+      tendArchive: async () => tended.resolve(),
+    }))
+  const relay = bench.assembly({}, { outboxes })
+  const witness = new Witness(relay.diagnostics)
+  await relay.start({ run: ['relay'] })
+
+  await tended.promise
+  await witness.saw('relay.no_room', () => true, 2)
+  full.now = false
+  const message = countedOn('t')({ key: 'due', version: 1 })
+  await relay.transaction((tx) => relay.database.publisher.publish(tx, [{ message, notBefore: new Date(Date.now() + 300) }]))
+  await until('the message', async () => (await bench.messages('t'))[0]?.includes('due1'))
+
+  expect(refused).toBeGreaterThan(1)
+  expect(witness.count('relay.term_ended')).toBe(0)
 })
 
 test('a disk too full for a held key, for what is discarded or due costs the owner no office, and holds up nobody else', async () => {
