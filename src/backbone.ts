@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type BackboneOptions, backboneOptions, type ParsedOptions } from './config.ts'
-import { checkGroupName, checkSubscription } from './core/consume/check-registration.ts'
+import { checkGroupName, checkSagaGroup, checkSubscription } from './core/consume/check-registration.ts'
 import type { Middleware } from './core/consume/middleware.ts'
 import { toPublications } from './core/consume/outgoing.ts'
 import { type GroupOptions, type SubscriptionOptions, SubscriptionRegistry, topicsOf } from './core/consume/registry.ts'
@@ -92,11 +92,13 @@ export class Backbone<Tx extends object = Transaction> {
    *
    * Under the service's own name it says how that group begins: `backbone.group('stock', { from: 'latest' })`.
    *
-   * @throws ConfigurationError the same group was named with other options, its name is not the service's own, or after `start`
+   * @throws ConfigurationError the same group was named with other options, its name is not the service's own or a saga's, or after `start`
    */
   group(name: string, options: GroupOptions = {}): { subscribe: Backbone<Tx>['subscribe'] } {
     this.#life.refuseWhenStarted(`group('${name}')`)
     checkGroupName(this.service, name)
+    const saga = name.slice(this.service.length + 1)
+    checkSagaGroup(this.service, saga, this.#sagas.has(saga))
     this.#subscriptions.startGroup(name, options)
     return {
       subscribe: (contract, handler, options) => this.#subscribe(name, contract, handler, options ?? {}),
@@ -120,9 +122,11 @@ export class Backbone<Tx extends object = Transaction> {
     return groups.map(({ group, subscriptions }) => ({ group, topics: topicsOf(subscriptions), handles: [...subscriptions.keys()] }))
   }
 
-  /** Registers a saga; it runs in its own consumer group, `<service>.<saga>`. @throws ConfigurationError the same version twice, or after `start` */
+  /** Registers a saga; it runs in its own consumer group, `<service>.<saga>`. @throws ConfigurationError the same version twice, `group` has given its name away, or after `start` */
   saga(definition: SagaDefinition): void {
-    this.#life.refuseWhenStarted(`saga('${definition.graph.name}')`)
+    const { name } = definition.graph
+    this.#life.refuseWhenStarted(`saga('${name}')`)
+    checkSagaGroup(this.service, name, this.#subscriptions.has(`${this.service}.${name}`))
     this.#sagas.add(definition)
   }
 

@@ -34,6 +34,10 @@ export class SagaRegistry<Tx extends object> {
     this.#coordinators.set(name, coordinator)
   }
 
+  has(name: string): boolean {
+    return this.#definitions.has(name)
+  }
+
   /** Every command that a saga may send. */
   commands(): readonly AnyContract[] {
     return [...this.#definitions.values()].flat().flatMap((definition) => definition.commands)

@@ -29,7 +29,7 @@ export function mapError(error: unknown, addresses: readonly string[]): Trunklin
       error,
     )
   }
-  return new TransientError('KAFKA_FAILED', `Kafka at ${where}: ${sentenceOf(root)} It is tried again.`, { addresses, type }, error)
+  return new TransientError('KAFKA_FAILED', `Kafka at ${where}: ${sentenceOf(root)} It can be tried again.`, { addresses, type }, error)
 }
 
 export function isUnknownTopic(error: unknown): boolean {

@@ -113,7 +113,7 @@ export class MemoryPartition {
   demandLeader(): void {
     if (!this.isLeaderless) return
     const { topic, partition } = this.#target
-    throw new TransientError('LEADER_MISSING', `Partition ${topic}/${partition} has no leader now. It is tried again.`, {
+    throw new TransientError('LEADER_MISSING', `Partition ${topic}/${partition} has no leader now. It can be tried again.`, {
       topic,
       partition,
     })

@@ -50,7 +50,7 @@ function mapLayer(layer: object, doing: string): unknown {
 }
 
 function unavailable(doing: string, text: string): TransientError {
-  const message = `${doing}: the database is not available (${text}). It is tried again; check the database's address and the server if it lasts.`
+  const message = `${doing}: the database is not available (${text}). It can be tried again; check the database's address and the server if it lasts.`
   return new TransientError('DATABASE_UNAVAILABLE', message)
 }
 

@@ -235,7 +235,7 @@ function tooOld(key: number, version: number): ConfigurationError {
 function noLeader({ topic, partition }: TopicPartition): TransientError {
   return new TransientError(
     'LEADER_MISSING',
-    `Partition ${topic}/${partition} has no leader now. It is tried again; if it lasts, look at the brokers that hold its replicas.`,
+    `Partition ${topic}/${partition} has no leader now. It can be tried again; if it lasts, look at the brokers that hold its replicas.`,
     { topic, partition },
   )
 }

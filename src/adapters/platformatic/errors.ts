@@ -36,7 +36,7 @@ export function mapError(error: unknown, addresses: readonly string[]): Trunklin
   }
   const answer = nested.find((one) => textOf(one, 'apiId') !== undefined) ?? nested.at(-1)
   const type = textOf(answer, 'apiId')
-  return new TransientError('KAFKA_FAILED', `Kafka at ${where}: ${sentenceOf(answer)} It is tried again.`, { addresses, type }, error)
+  return new TransientError('KAFKA_FAILED', `Kafka at ${where}: ${sentenceOf(answer)} It can be tried again.`, { addresses, type }, error)
 }
 
 /** Whether a broker answered, with an error: nothing is wrong with the connection. */

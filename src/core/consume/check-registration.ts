@@ -24,6 +24,23 @@ export function checkGroupName(service: string, name: string): void {
   )
 }
 
+/**
+ * A saga reads its starts and replies in a group of its own. Handlers there would share its position and its pauses, and
+ * one that fails would hold up the saga's keys.
+ *
+ * @param isShared whether the other of the two has that name already
+ * @throws ConfigurationError `GROUP_OF_SAGA`
+ */
+export function checkSagaGroup(service: string, saga: string, isShared: boolean): void {
+  if (!isShared) return
+  const group = `${service}.${saga}`
+  throw new ConfigurationError(
+    'GROUP_OF_SAGA',
+    `"${group}" is the consumer group of saga "${saga}", and of it alone. Name yours otherwise, for example backbone.group('${group}-events').`,
+    { group, saga },
+  )
+}
+
 /** For whoever writes without types. @throws ConfigurationError `CONTRACT_MISSING`, `HANDLER_MISSING` */
 export function checkSubscription(contracts: readonly (AnyContract | undefined)[], handler: unknown): void {
   if (contracts.length === 0 || contracts.some((contract) => contract?.definition?.name === undefined)) {

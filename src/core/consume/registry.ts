@@ -118,8 +118,9 @@ export class SubscriptionRegistry<Tx> {
     }
   }
 
+  /** Whether somebody has named the group. */
   has(group: string): boolean {
-    return this.#groups.has(group)
+    return this.#groups.has(group) || this.#starts.has(group)
   }
 
   /** Says how a group begins. @throws ConfigurationError `OPTION_INVALID`; `GROUP_TWICE`: it was said otherwise before */

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { listCauses } from '../../adapters/postgres/queries/failures.ts'
 import { type FilterFlags, filterOf, takesFilter } from './failure-filter.ts'
 import { limitOf } from './failure-list.ts'
+import { refuseUnknownGroup } from './known-group.ts'
 import { takesJson, withDatabase } from './operator.ts'
 import { age, count, printJson, printTable, say } from './print.ts'
 
@@ -16,9 +17,11 @@ export function causesCommand(): Command {
     .description('group kept messages by what they failed for: class of error, place in the code, contract')
     .option('--limit <n>', 'at most so many, 1 to 10000', limitOf, 50)
   return takesJson(takesFilter(command)).action(async (flags: CausesFlags) => {
-    const causes = await withDatabase(flags, 'failure causes', (database) =>
-      listCauses(database.outside, filterOf(flags, ['parked', 'dead']), flags.limit),
-    )
+    const causes = await withDatabase(flags, 'failure causes', async ({ outside }) => {
+      const found = await listCauses(outside, filterOf(flags, ['parked', 'dead']), flags.limit)
+      if (found.length === 0) await refuseUnknownGroup(outside, flags.group)
+      return found
+    })
     if (flags.json === true) return printJson(causes)
     if (causes.length === 0) return say('Nothing has failed that is still kept.')
     printTable(causes, [

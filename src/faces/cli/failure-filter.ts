@@ -4,6 +4,7 @@ import { findByMessageId, listFailures } from '../../adapters/postgres/queries/f
 import type { Database, Transaction } from '../../core/database/database.ts'
 import { durationMs } from '../../foundation/duration.ts'
 import { ConfigurationError } from '../../foundation/errors.ts'
+import { refuseUnknownGroup } from './known-group.ts'
 import { type AddressFlags, takesDatabase } from './operator.ts'
 
 type State = 'parked' | 'dead' | 'discarded'
@@ -56,7 +57,7 @@ export function filterOf(flags: FilterFlags, standard: readonly State[], ids?: r
 /**
  * The messages that an act is about: those that are named, or those that fit.
  *
- * @throws ConfigurationError `SELECTION_EMPTY`: nothing was named · `FAILURE_UNKNOWN`, `FAILURE_AMBIGUOUS`: an id fits none, or several
+ * @throws ConfigurationError `SELECTION_EMPTY`: nothing was named · `FAILURE_UNKNOWN`, `FAILURE_AMBIGUOUS`: an id fits none, or several · `GROUP_UNKNOWN`
  */
 export async function selectFailures(
   database: Database<Transaction>,
@@ -69,6 +70,7 @@ export async function selectFailures(
   if (ids.length === 0 && !narrowed && !all) throw selectionEmpty()
   for (const id of ids) if (!/^[0-9a-f-]{4,36}$/i.test(id)) throw idInvalid(id)
   const rows = [...(await listFailures(database.outside, filterOf(flags, standard, ids), SELECTED_MAX))]
+  if (rows.length === 0) await refuseUnknownGroup(database.outside, group)
   for (const id of ids) {
     const fitting = rows.filter((row) => row.id.startsWith(id.toLowerCase()))
     if (fitting.length === 0) fitting.push(...(await namedInLogs(database, flags, standard, id)))

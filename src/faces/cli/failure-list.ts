@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { type FailureRow, listFailures } from '../../adapters/postgres/queries/failures.ts'
 import { type FilterFlags, filterOf, takesFilter } from './failure-filter.ts'
+import { refuseUnknownGroup } from './known-group.ts'
 import { takesJson, withDatabase } from './operator.ts'
 import { age, count, printJson, printTable, say } from './print.ts'
 
@@ -15,9 +16,11 @@ export function listCommand(): Command {
     .description('list kept messages, in the order in which they were parked')
     .option('--limit <n>', 'at most so many, 1 to 10000', limitOf, 50)
   return takesJson(takesFilter(command)).action(async (flags: ListFlags) => {
-    const rows = await withDatabase(flags, 'failure list', (database) =>
-      listFailures(database.outside, filterOf(flags, ['parked', 'dead']), flags.limit + 1),
-    )
+    const rows = await withDatabase(flags, 'failure list', async ({ outside }) => {
+      const found = await listFailures(outside, filterOf(flags, ['parked', 'dead']), flags.limit + 1)
+      if (found.length === 0) await refuseUnknownGroup(outside, flags.group)
+      return found
+    })
     const shown = rows.slice(0, flags.limit)
     if (flags.json === true) printJson(shown.map(asJson))
     else if (shown.length === 0) say('No message is kept that fits.')

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { readPositions } from '../../adapters/postgres/queries/groups.ts'
+import { refuseUnknownGroup } from './known-group.ts'
 import { lagOf } from './log-ends.ts'
 import { type AddressFlags, takesDatabase, takesJson, takesKafka, withDatabase } from './operator.ts'
 import { printJson, printTable, say } from './print.ts'
@@ -10,7 +11,11 @@ export function groupLagCommand(): Command {
 }
 
 async function showLag(group: string | undefined, flags: AddressFlags & { readonly json?: boolean }): Promise<void> {
-  const positions = await withDatabase(flags, 'group lag', ({ outside }) => readPositions(outside, group ?? null))
+  const positions = await withDatabase(flags, 'group lag', async ({ outside }) => {
+    const found = await readPositions(outside, group ?? null)
+    if (found.length === 0) await refuseUnknownGroup(outside, group)
+    return found
+  })
   const lags = await lagOf(flags, positions)
   if (flags.json === true) return printJson({ partitions: lags })
   if (lags.length === 0)

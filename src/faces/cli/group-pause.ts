@@ -2,12 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { PostgresAuditLog } from '../../adapters/postgres/audit-log.ts'
 import { PostgresPauseStore } from '../../adapters/postgres/pause-store.ts'
-import { type GroupSummary, readGroups } from '../../adapters/postgres/queries/groups.ts'
+import type { GroupSummary } from '../../adapters/postgres/queries/groups.ts'
 import { pauseGroup, resumeGroup } from '../../core/consume/pause-store.ts'
 import type { Database, Transaction } from '../../core/database/database.ts'
-import { ConfigurationError } from '../../foundation/errors.ts'
-import { nearest } from '../../foundation/options.ts'
 import { type ActFlags, consent, takesConsent } from './consent.ts'
+import { knownGroup } from './known-group.ts'
 import { type AddressFlags, actor, takesDatabase, takesJson, withDatabase } from './operator.ts'
 import { printJson, say } from './print.ts'
 
@@ -31,7 +30,7 @@ export function groupResumeCommand(): Command {
 
 async function act(group: string, flags: Flags, verb: 'pause' | 'resume'): Promise<void> {
   await withDatabase(flags, `group ${verb}`, async (database) => {
-    const before = await summaryOf(database, group)
+    const before = await knownGroup(database.outside, group)
     const what = `${verb === 'pause' ? 'Pause' : 'Resume'} group "${group}" in ${before.processes} processes`
     const reason = await consent(flags, what)
     if (reason === undefined) return
@@ -45,22 +44,11 @@ async function act(group: string, flags: Flags, verb: 'pause' | 'resume'): Promi
   })
 }
 
-/** @throws ConfigurationError `GROUP_UNKNOWN`: suggests the nearest name */
-async function summaryOf(database: Database<Transaction>, group: string): Promise<GroupSummary> {
-  const groups = await readGroups(database.outside)
-  const found = groups.find((one) => one.group === group)
-  if (found !== undefined) return found
-  const names = groups.map((one) => one.group)
-  const near = nearest(group, names)
-  const known = near === undefined ? `Known: ${names.join(', ') || 'none'}` : `Did you mean "${near}"?`
-  throw new ConfigurationError('GROUP_UNKNOWN', `There is no group "${group}" in this database. ${known}`, { group })
-}
-
 /** Every process says with its heartbeat what is paused in it, so that "paused" means that nothing runs. */
 async function untilHeard(database: Database<Transaction>, group: string, verb: 'pause' | 'resume'): Promise<GroupSummary> {
   const deadline = performance.now() + HEARD_WITHIN_MS
   while (true) {
-    const summary = await summaryOf(database, group)
+    const summary = await knownGroup(database.outside, group)
     const heard = verb === 'pause' ? summary.pausedProcesses === summary.processes : summary.pausedProcesses === 0
     if (heard || performance.now() > deadline) return summary
     await sleep(LOOK_EVERY_MS)

@@ -17,8 +17,13 @@ afterEach(() => {
   process.exitCode = undefined
 })
 
+/** Runs one command line of `trunkline group`. */
+function run(bench: ConsumeBench, ...args: string[]) {
+  return runCommand(bench, 'group', ...args)
+}
+
 /** Runs one command line. @returns what it printed, as data and as remarks */
-async function run(
+async function runCommand(
   bench: ConsumeBench,
   ...args: string[]
 ): Promise<{ readonly data: string; readonly remarks: string; readonly exitCode: unknown }> {
@@ -29,7 +34,7 @@ async function run(
     return true
   })
   process.exitCode = undefined
-  await main(['node', 'trunkline', 'group', ...args, '--database-url', bench.url])
+  await main(['node', 'trunkline', ...args, '--database-url', bench.url])
   const data = log.mock.calls.map(([line]) => String(line)).join('\n')
   log.mockRestore()
   stderr.mockRestore()
@@ -48,6 +53,27 @@ async function twoProcesses(): Promise<ConsumeBench> {
   }
   return bench
 }
+
+test.each([
+  ['failure', 'list'],
+  ['failure', 'causes'],
+  ['failure', 'redrive'],
+  ['failure', 'discard'],
+  ['failure', 'restore'],
+  ['failure', 'show', '01a2229b'],
+  ['group', 'lag'],
+])('a name that no group has is told as such, and what was meant: %s %s', async (...command) => {
+  const bench = await twoProcesses()
+
+  const named = (name: string): string[] => [...command, ...(command[0] === 'group' ? [] : ['--group']), name]
+  const near = await runCommand(bench, ...named('jugde'))
+  const far = await runCommand(bench, ...named('billing-and-more'))
+  const right = await runCommand(bench, ...named('judge'), ...(command[1] === 'lag' ? ['--brokers', '127.0.0.1:1'] : []))
+
+  expect(near).toMatchObject({ data: '', remarks: 'There is no group "jugde" in this database. Did you mean "judge"?\n', exitCode: 2 })
+  expect(far.remarks).toBe('There is no group "billing-and-more" in this database. Known: judge.\n')
+  expect(right.remarks).not.toMatch(/no group/)
+})
 
 test('pause stops a group in every process, keeps its members, and resume lets it go on where it stood', async () => {
   const bench = await twoProcesses()

@@ -75,10 +75,12 @@ test('a command does not act on a database without our tables', async () => {
   await expect(withDatabase({ databaseUrl: url }, 'outbox status', async () => 1)).rejects.toMatchObject({ code: 'DATABASE_NOT_MIGRATED' })
 })
 
-test('an unreachable database is told as such', async () => {
+test('an unreachable database is told as such, and that it can be tried again: a command does not do so by itself', async () => {
   const flags = { databaseUrl: 'postgres://nobody@127.0.0.1:1/none' }
 
-  await expect(withDatabase(flags, 'outbox status', async () => 1)).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' })
+  const failed = withDatabase(flags, 'outbox status', async () => 1)
+
+  await expect(failed).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', message: expect.stringContaining('It can be tried again') })
 })
 
 test('a command reaches the topics of the service by the names that the service uses', async () => {
