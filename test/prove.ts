@@ -24,7 +24,7 @@ const usage = `Runs the long form of a scenario over several seeds, and says wha
   list                the names
   all                 every one of them
   --seeds <n>         how many seeds (default 5)
-  --minutes <n>       how long a soak takes (default 30)
+  --minutes <n>       how long a soak takes, or all absences together (default 30)
   --kills <n>         of outbox, consume and stops: ends at each failpoint in a seed (default 40)
   --from <n>          the first seed (default 1): one seed again is --from <seed> --seeds 1
   --help              this text

@@ -1,3 +1,4 @@
+import { absences } from './absences.ts'
 import { heldByConsumer, heldByRelay, publishBacklog } from './memory-proof.ts'
 import type { Proof } from './proofs.ts'
 import { soak } from './soak.ts'
@@ -10,6 +11,15 @@ export const endurance: Readonly<Record<string, Proof>> = {
   soak: {
     about: 'messages come for 30 minutes (--minutes), some fail, members come and go: memory and handles stay flat (G3, G4, G8)',
     disturb: async (run, random, _, { minutes }) => await soak(run, random, minutes),
+  },
+
+  absences: {
+    about: 'Kafka and the database are away ten times each, for a twentieth of --minutes every time; one process comes back (G2–G6)',
+    disturb: async (run, random, _, { minutes }) => {
+      const faults = await absences(run, random, { times: 10, awayMs: (minutes * 60_000) / 20 })
+      run.spawn({ run: ['relay', 'consume'] })
+      return faults
+    },
   },
 
   memory: {

@@ -34,6 +34,8 @@ export const planSchema = z.strictObject({
   handlerMs: z.int().default(0),
   /** As a service in production: `run()`, with a watchdog. */
   supervised: z.boolean().default(false),
+  /** How much memory V8 may take for objects. */
+  heapMb: z.int().optional(),
   broken: z.enum(names).optional(),
 })
 export type Plan = z.input<typeof planSchema>

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,22 +15,28 @@ export class PrivateServer {
   readonly #ports: { readonly kafka: number; readonly postgres: number }
   #stack: Stack | undefined
 
-  private constructor(name: 'Kafka' | 'PostgreSQL', ports: readonly number[]) {
+  private constructor(name: 'Kafka' | 'PostgreSQL', ports: readonly number[], disk: string) {
     this.#name = name
-    this.#directory = mkdtempSync(join(tmpdir(), 'trunkline-private-'))
+    this.#directory = mkdtempSync(join(disk, 'trunkline-private-'))
     // As root, PostgreSQL runs as another user, who must be able to walk in.
     chmodSync(this.#directory, 0o755)
     this.#ports = { kafka: ports[0] ?? 0, postgres: ports[1] ?? 0 }
   }
 
-  static async start(name: 'Kafka' | 'PostgreSQL'): Promise<PrivateServer> {
-    const server = new PrivateServer(name, await freePorts(2))
+  /** @param disk where its data lies */
+  static async start(name: 'Kafka' | 'PostgreSQL', disk = tmpdir()): Promise<PrivateServer> {
+    const server = new PrivateServer(name, await freePorts(2), disk)
     await server.restart()
     return server
   }
 
   get brokers(): readonly string[] {
     return this.#running().brokers
+  }
+
+  /** Whether its process lives. */
+  get running(): boolean {
+    return this.#pids().some(isAlive)
   }
 
   /** Makes a migrated database on it. @returns its address */
@@ -40,13 +47,14 @@ export class PrivateServer {
     return url
   }
 
-  /** The process is gone when this resolves; what it had written stays. */
+  /**
+   * As a machine that loses its power: the process and its children are gone when this resolves; what it had written stays.
+   * A child of PostgreSQL that outlives it would answer one more COMMIT.
+   */
   async kill(): Promise<void> {
-    const server = this.#running().servers.find(({ name }) => name === this.#name)
-    for (const pid of server?.pids ?? []) {
-      process.kill(pid, 'SIGKILL')
-      await until('the end of the server', () => !isAlive(pid))
-    }
+    const pids = this.#pids().flatMap((pid) => [pid, ...childrenOf(pid)])
+    for (const pid of pids) if (isAlive(pid)) process.kill(pid, 'SIGKILL')
+    await until('the end of the server', () => !pids.some(isAlive))
     await this.#running().stop()
     this.#stack = undefined
   }
@@ -69,10 +77,23 @@ export class PrivateServer {
     rmSync(this.#directory, { recursive: true, force: true, maxRetries: 20 })
   }
 
+  #pids(): readonly number[] {
+    return this.#running().servers.find(({ name }) => name === this.#name)?.pids ?? []
+  }
+
   #running(): Stack {
     if (this.#stack === undefined) throw new Error(`The private ${this.#name} does not run.`)
     return this.#stack
   }
+}
+
+function childrenOf(parent: number): number[] {
+  const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
+  const rows = stdout.trim().split('\n')
+  return rows.flatMap((row) => {
+    const [pid, ppid] = row.trim().split(/\s+/).map(Number)
+    return ppid === parent && pid !== undefined ? [pid] : []
+  })
 }
 
 function isAlive(pid: number): boolean {

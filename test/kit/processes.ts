@@ -15,9 +15,11 @@ export class TestProcess {
   #rest = ''
   #running = true
 
-  constructor(program: string, plan: unknown) {
+  /** @param heapMb how much memory V8 may take for objects; by default, what it takes */
+  constructor(program: string, plan: unknown, heapMb?: number) {
     const path = fileURLToPath(new URL(`./programs/${program}.ts`, import.meta.url))
-    this.#child = spawn(process.execPath, [path], {
+    const limits = heapMb === undefined ? [] : [`--max-old-space-size=${heapMb}`]
+    this.#child = spawn(process.execPath, [...limits, path], {
       env: {
         PATH: process.env['PATH'],
         PLAN: JSON.stringify(plan),

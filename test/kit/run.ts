@@ -84,7 +84,7 @@ export class Run {
   spawn(plan: Partial<Plan>, program = 'service'): TestProcess {
     const { brokers, databaseUrl, topic } = this.servers
     // A group of the run's own: its members must all read the same topics.
-    const process = new TestProcess(program, { brokers, databaseUrl, topic, service: this.group, ...plan })
+    const process = new TestProcess(program, { brokers, databaseUrl, topic, service: this.group, ...plan }, plan.heapMb)
     this.#processes.push(process)
     return process
   }

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { inject, test } from 'vitest'
+import { inject, type TestContext, test } from 'vitest'
 import { createTestDatabase } from './database.ts'
 import { Run } from './run.ts'
 
 export const hasKafka = inject('brokers').length > 0
 
 /** A test that needs Kafka; where this machine has none, it is skipped and the suite says so. */
-export function onKafka(name: string, options: { readonly timeout: number }, body: () => Promise<void>): void {
+export function onKafka(name: string, options: { readonly timeout: number }, body: (context: TestContext) => Promise<void>): void {
   // oxlint-disable-next-line vitest/expect-expect -- the body is the caller's
   test.skipIf(!hasKafka)(name, options, body)
 }

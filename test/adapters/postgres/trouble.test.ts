@@ -1,13 +1,12 @@
-import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { chownSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chownSync, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { type Backbone, createBackbone, MemoryLog } from '../../../src/index.ts'
 import { countedOn } from '../../kit/contracts.ts'
 import { createTestDatabase } from '../../kit/database.ts'
+import { smallDisk } from '../../kit/small-disk.ts'
 import { until, Witness } from '../../kit/wait.ts'
 import { insert, openDatabase, withTable } from './open-database.ts'
 
@@ -50,7 +49,7 @@ test('a full disk is a transient error; with room again everything goes on, and 
 }) => {
   const { url } = await createTestDatabase()
   const client = await connected(url)
-  const disk = await smallDisk(client)
+  const disk = await smallTablespace(client)
   if (disk === undefined) return skip('a small file system cannot be mounted here, or the server runs elsewhere')
   await client.query(`alter table trunkline.outbox set tablespace ${disk.tablespace}`)
   const backbone = shopAt(url)
@@ -77,7 +76,7 @@ test('a full disk is a transient error; with room again everything goes on, and 
 test('a full disk keeps nobody from taking away what Kafka has', { timeout: 60_000 }, async ({ skip }) => {
   const { url } = await createTestDatabase()
   const client = await connected(url)
-  const disk = await smallDisk(client)
+  const disk = await smallTablespace(client)
   if (disk === undefined) return skip('a small file system cannot be mounted here, or the server runs elsewhere')
   await client.query(`alter table trunkline.outbox set tablespace ${disk.tablespace}`)
   const backbone = shopAt(url)
@@ -103,7 +102,7 @@ test('a disk too full for the archive stops no sending and repeats nothing: what
 }, async ({ skip }) => {
   const { url } = await createTestDatabase()
   const client = await connected(url)
-  const disk = await smallDisk(client)
+  const disk = await smallTablespace(client)
   if (disk === undefined) return skip('a small file system cannot be mounted here, or the server runs elsewhere')
   await client.query("select trunkline.tend_outbox_archive('7 days')")
   const { rows: days } = await client.query(
@@ -143,7 +142,7 @@ test('a disk too full for the archive stops no sending and repeats nothing: what
 })
 
 /** A tablespace on a file system of 4 MB; `undefined` where such a thing cannot be made. */
-async function smallDisk(client: Client) {
+async function smallTablespace(client: Client) {
   const place = smallFolder(String((await client.query('show data_directory')).rows[0]?.data_directory))
   if (place === undefined) return undefined
   const tablespace = client.escapeIdentifier(`full_${randomUUID()}`)
@@ -159,17 +158,13 @@ async function smallDisk(client: Client) {
 
 /** @returns a folder of the server's on a file system of 4 MB */
 function smallFolder(dataDirectory: string): string | undefined {
-  const folder = mkdtempSync(join(tmpdir(), 'trunkline-disk-'))
+  const disk = smallDisk(4)
+  if (disk === undefined) return undefined
+  const place = join(disk, `space-${process.pid}`)
   try {
     const { uid, gid } = statSync(dataDirectory)
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder], { stdio: 'ignore' })
-    onTestFinished(() => {
-      execFileSync('umount', ['-l', folder])
-      rmSync(folder, { recursive: true, force: true })
-    })
-    const place = join(folder, `space-${process.pid}`)
     mkdirSync(place)
-    for (const path of [folder, place]) chownSync(path, uid, gid)
+    for (const path of [disk, place]) chownSync(path, uid, gid)
     return place
   } catch {
     return undefined
