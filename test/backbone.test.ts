@@ -1,5 +1,5 @@
 import { createServer } from 'node:net'
-import { Pool } from 'pg'
+import { Pool, type PoolConfig } from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { OrderPlaced } from '../examples/order-fulfilment/contracts/orders.ts'
 import { fulfilment } from '../examples/order-fulfilment/orders/fulfilment.ts'
@@ -30,6 +30,17 @@ async function database(): Promise<string> {
   const { url, drop } = await createTestDatabase()
   cleanUps.push(drop)
   return url
+}
+
+/**
+ * A pool of the user's own. It counts as ended before its last connection has ended, and the server ends that one when it
+ * drops the database: an error that nobody listens to would end the process.
+ */
+function usersPool(options: PoolConfig): Pool {
+  const pool = new Pool(options)
+  pool.on('error', () => undefined)
+  cleanUps.push(() => pool.end())
+  return pool
 }
 
 /** An address at which nobody listens. */
@@ -135,6 +146,26 @@ describe('a registration that cannot be meant', () => {
     ],
     ['a group without a name of its own', () => void shop().group('shop.'), 'GROUP_FOREIGN', /"shop\.…"/],
     ['a group with letters that no other tool knows', () => void shop().group('shop.prüfung '), 'GROUP_NAME_INVALID', /at most 180/],
+    [
+      'a group under the name of a saga',
+      () => {
+        const backbone = shop()
+        backbone.saga(fulfilment)
+        backbone.group('shop.order-fulfilment')
+      },
+      'GROUP_OF_SAGA',
+      /group of saga "order-fulfilment", and of it alone/,
+    ],
+    [
+      'a saga under the name of a group',
+      () => {
+        const backbone = shop()
+        backbone.group('shop.order-fulfilment', { from: 'latest' })
+        backbone.saga(fulfilment)
+      },
+      'GROUP_OF_SAGA',
+      /backbone\.group\('shop\.order-fulfilment-events'\)/,
+    ],
     ['no contract at all', () => shop().subscribe([], handler as never), 'CONTRACT_MISSING', /schema generate/],
     ['something else than a contract', () => shop().subscribe({} as never, handler as never), 'CONTRACT_MISSING', /schema generate/],
     ['no handler', () => shop().subscribe(OrderPlaced, undefined as never), 'HANDLER_MISSING', /must be a function, got undefined/],
@@ -187,8 +218,7 @@ test('a backbone may be stopped twice, before its start, and while it starts', a
 })
 
 test('nothing begins to run after a stop that came during the start', async () => {
-  const pool = new Pool({ connectionString: await database(), max: 4 })
-  cleanUps.push(() => pool.end())
+  const pool = usersPool({ connectionString: await database(), max: 4 })
   const backbone = build('', { database: { pool } })
   backbone.subscribe(OrderPlaced, async () => undefined)
   const begun: string[] = []
@@ -204,8 +234,7 @@ test('nothing begins to run after a stop that came during the start', async () =
 
 test('a pool of the user with its password apart serves the relay too', async () => {
   const { hostname, port, username, password, pathname } = new URL(await database())
-  const pool = new Pool({ host: hostname, port: Number(port), user: username, password, database: pathname.slice(1), max: 4 })
-  cleanUps.push(() => pool.end())
+  const pool = usersPool({ host: hostname, port: Number(port), user: username, password, database: pathname.slice(1), max: 4 })
   const backbone = build('', { database: { pool } })
   const inOffice = backbone.diagnostics.next('relay.term_started')
 
@@ -215,8 +244,7 @@ test('a pool of the user with its password apart serves the relay too', async ()
 })
 
 test('a pool is no transaction', async () => {
-  const pool = new Pool({ connectionString: await database() })
-  cleanUps.push(() => pool.end())
+  const pool = usersPool({ connectionString: await database() })
 
   // @ts-expect-error the type already refuses it
   await expect(build('', { database: { pool } }).publish(pool, OrderPlaced(order))).rejects.toThrow(/needs the transaction/)
