@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { version } from 'uuid'
+import { expect, test, vi } from 'vitest'
 import { inboxId, nameId, newMessageId } from '../../src/foundation/ids.ts'
 
 test('later ids of a process sort after earlier ones', () => {
@@ -6,6 +7,28 @@ test('later ids of a process sort after earlier ones', () => {
 
   expect(ids).toEqual([...ids].sort())
   expect(new Set(ids).size).toBe(ids.length)
+})
+
+test('ids rise also while the clock goes back, and say the time that it had', () => {
+  const at = Date.now() + 60_000
+  const clock = vi.spyOn(Date, 'now').mockReturnValue(at)
+  const before = newMessageId()
+
+  clock.mockReturnValue(at - 30_000)
+  const behind = Array.from({ length: 1_000 }, newMessageId)
+  clock.mockRestore()
+
+  expect([before, ...behind]).toEqual([before, ...behind].sort())
+  for (const id of [before, ...behind]) {
+    expect(version(id)).toBe(7)
+    expect(Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16)).toBe(at)
+  }
+})
+
+test('no two ids end in the same random bits', () => {
+  const ends = Array.from({ length: 1_000 }, () => newMessageId().slice(-10))
+
+  expect(new Set(ends).size).toBe(ends.length)
 })
 
 test('inbox ids stay what they are: consumers remember messages by them', () => {

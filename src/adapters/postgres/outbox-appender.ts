@@ -14,16 +14,13 @@ export class PostgresOutboxAppender<Tx extends object> implements OutboxAppender
     this.#database = database
   }
 
-  async append(tx: Tx, rows: readonly OutboxRow[], whose: 'ours' | 'callers'): Promise<string> {
+  append(tx: Tx, rows: readonly OutboxRow[], whose: 'ours' | 'callers'): Promise<string> {
     const [row] = rows
+    if (row === undefined || rows.length > 1) return this.#insert(tx, appendSql, columnsOf(rows), whose)
     const number = whose === 'ours' ? this.#database.numberOf?.(tx) : undefined
-    if (row !== undefined && rows.length === 1) {
-      if (number === undefined) return await this.#insert(tx, appendOneSql, columnsOfOne(row), whose)
-      // The commonest case, and what is known already need not travel.
-      await this.#insertSilently(tx, insertOneSql, columnsOfOne(row))
-      return number
-    }
-    return await this.#insert(tx, appendSql, columnsOf(rows), whose)
+    // The commonest case, and what is known already need not travel.
+    if (number !== undefined) return this.#insertSilently(tx, row, number)
+    return this.#insert(tx, appendOneSql, columnsOfOne(row), whose)
   }
 
   async schedule(tx: Tx, rows: readonly ScheduledRow[], whose: 'ours' | 'callers'): Promise<string> {
@@ -31,12 +28,11 @@ export class PostgresOutboxAppender<Tx extends object> implements OutboxAppender
     return await this.#insert(tx, scheduleSql, [...columnsOf(rows), dueAt], whose)
   }
 
-  async #insertSilently(tx: Tx, text: string, values: readonly unknown[]): Promise<void> {
-    try {
-      await this.#database.queryable(tx).query(text, [...values, null], 'often')
-    } catch (error) {
-      throw mapMissingTable(error)
-    }
+  #insertSilently(tx: Tx, row: OutboxRow, number: string): Promise<string> {
+    return this.#database
+      .queryable(tx)
+      .query(insertOneSql, columnsOfOne(row), 'often')
+      .then(() => number, refuse)
   }
 
   async #insert(tx: Tx, text: string, values: readonly unknown[], whose: 'ours' | 'callers'): Promise<string> {
@@ -45,7 +41,7 @@ export class PostgresOutboxAppender<Tx extends object> implements OutboxAppender
       const inserted = whose === 'ours' || mark !== undefined ? await this.#send(tx, text, values, mark) : undefined
       return inserted ?? (await this.#sendMarked(tx, text, values))
     } catch (error) {
-      throw mapMissingTable(error)
+      return refuse(error)
     }
   }
 
@@ -67,6 +63,10 @@ export class PostgresOutboxAppender<Tx extends object> implements OutboxAppender
 }
 
 const markSql = "select set_config('trunkline.publishing', $1, true) as mark"
+
+function refuse(error: unknown): never {
+  throw mapMissingTable(error)
+}
 
 function noTransaction(): PermanentError {
   return new PermanentError(
@@ -100,10 +100,10 @@ const insertOneSql = `
   insert into trunkline.outbox (bucket, key_hash, topic, id, key, value, headers)
   select $1::smallint, $2::int, $3::text, $4::uuid, $5::bytea, $6::bytea, $7::bytea
    where case current_setting('synchronous_commit')
-           when 'off' then set_config('synchronous_commit', 'on', true) else 'kept' end is not null
-     and ($8::text is null or current_setting('trunkline.publishing', true) = $8)`
+           when 'off' then set_config('synchronous_commit', 'on', true) else 'kept' end is not null`
 
 const appendOneSql = `${insertOneSql}
+     and ($8::text is null or current_setting('trunkline.publishing', true) = $8)
   returning xid::text as transaction_id`
 
 const appendSql = `

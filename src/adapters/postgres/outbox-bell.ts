@@ -1,6 +1,7 @@
 import { Client, type ClientConfig } from 'pg'
 import type { OutboxBell } from '../../core/outbox/outbox-bell.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import { CallPace } from './call-pace.ts'
 
 /** What owners and stand-bys listen to. */
 export const OUTBOX_CHANNEL = 'trunkline_outbox'
@@ -9,10 +10,7 @@ export const VACANT = 'vacant'
 /** Before a token that a listener says to itself. */
 export const ECHO = 'echo '
 
-/** At most one call in this time, however many commits there are: 200 a second cost writers nothing that can be measured. */
-const APART_MS = 5
 const ANSWER_TIMEOUT_MS = 5_000
-const TRY_AGAIN_MS = 1_000
 const IDLE_MS = 10_000
 
 /**
@@ -26,7 +24,7 @@ export class PostgresOutboxBell implements OutboxBell {
   #idle: NodeJS.Timeout | undefined
   #calling: Promise<void> | undefined
   #rungAgain = false
-  #calledAtMs = Number.NEGATIVE_INFINITY
+  readonly #pace = new CallPace()
   #closed = false
 
   constructor(connection: ClientConfig) {
@@ -34,14 +32,8 @@ export class PostgresOutboxBell implements OutboxBell {
   }
 
   ring(): void {
-    if (this.#closed || this.#waiting !== undefined) return
-    if (this.#calling !== undefined) {
-      this.#rungAgain = true
-      return
-    }
-    const waitMs = this.#calledAtMs + APART_MS - performance.now()
-    if (waitMs > 0) this.#waiting = setTimeout(() => this.#call(), waitMs)
-    else this.#call()
+    this.#pace.committed()
+    this.#callSoon()
   }
 
   async close(): Promise<void> {
@@ -51,13 +43,25 @@ export class PostgresOutboxBell implements OutboxBell {
     await this.#disconnect()
   }
 
+  #callSoon(): void {
+    if (this.#closed || this.#waiting !== undefined) return
+    if (this.#calling !== undefined) {
+      this.#rungAgain = true
+      return
+    }
+    const waitMs = this.#pace.waitMs(performance.now())
+    if (waitMs > 0) this.#waiting = setTimeout(() => this.#call(), waitMs)
+    else this.#call()
+  }
+
   #call(): void {
     this.#waiting = undefined
     this.#rungAgain = false
+    this.#pace.calling()
     this.#calling = this.#notify().then((answered) => {
-      this.#calledAtMs = performance.now() + (answered ? 0 : TRY_AGAIN_MS)
+      this.#pace.called(performance.now(), answered)
       this.#calling = undefined
-      if (this.#rungAgain) this.ring()
+      if (this.#rungAgain) this.#callSoon()
     })
   }
 
@@ -66,7 +70,7 @@ export class PostgresOutboxBell implements OutboxBell {
     clearTimeout(this.#idle)
     try {
       const client = this.#client ?? (await this.#connect())
-      await client.query('select pg_notify($1, $2)', [OUTBOX_CHANNEL, ''])
+      await client.query(notifySql)
       this.#idle = setTimeout(() => void this.#disconnect(), IDLE_MS)
       this.#idle.unref()
       return true
@@ -99,3 +103,6 @@ export class PostgresOutboxBell implements OutboxBell {
     if (!(await endsWithin(ended, 1_000))) client.connection.stream.destroy()
   }
 }
+
+// Without a plan and without parameters; it says the empty text.
+const notifySql = `notify ${OUTBOX_CHANNEL}`

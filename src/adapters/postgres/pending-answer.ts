@@ -9,6 +9,9 @@ export interface StatementAnswer {
   readonly command: string
 }
 
+/** They answer with rows only if they say so, and then they say it each time. */
+const writes = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
+
 export interface ColumnDescription {
   readonly name: string
   readonly dataTypeID: number
@@ -25,7 +28,7 @@ export class PendingAnswer implements StatementAnswer {
   readonly #resolve: (answer: StatementAnswer) => void
   #columns: readonly string[] = []
   #parsers: readonly ((text: string) => unknown)[] = []
-  #noValues: Record<string, unknown> = {}
+  #noValues: Record<string, unknown> | undefined
   #unreadable: { readonly error: unknown } | undefined
 
   constructor({ text, name }: QueryConfig, resolve: (answer: StatementAnswer) => void, reject: (error: unknown) => void) {
@@ -33,6 +36,11 @@ export class PendingAnswer implements StatementAnswer {
     this.name = name
     this.reject = reject
     this.#resolve = resolve
+  }
+
+  /** Whether it has been answered, and has no columns; asked for them again, the server would say so again. */
+  get hasNoColumns(): boolean {
+    return this.#noValues === undefined && writes.has(this.command)
   }
 
   /** @param client knows how its pool wants types to be read */

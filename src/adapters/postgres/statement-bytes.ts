@@ -9,6 +9,8 @@ const COUNTED_FROM = 1_024
 /** The protocol counts them in 16 bits. */
 const PARAMETERS_MAX = 65_535
 
+export type Known = 'nothing' | 'its text' | 'that it has no columns'
+
 type Parameter = string | Buffer | null
 
 /**
@@ -32,16 +34,16 @@ export class StatementBytes {
   }
 
   /**
-   * @param known whether the server was told the statement before, under its name
+   * @param known what the server was told of the statement before, under its name, and what it has told
    * @throws what the driver throws of a value that it cannot write; nothing was added
    */
-  add({ text, values, name = '' }: QueryConfig, known: boolean): void {
+  add({ text, values, name = '' }: QueryConfig, known: Known): void {
     const parameters = toParameters(values ?? [])
     const before = this.#length
     try {
-      if (!known) this.#parse(name, text)
+      if (known === 'nothing') this.#parse(name, text)
       this.#bind(name, parameters)
-      this.#append(describeAndExecute)
+      this.#append(known === 'that it has no columns' ? execute : describeAndExecute)
     } catch (error) {
       // There is no room for it in this process.
       this.#length = before
@@ -155,7 +157,8 @@ function toParameters(values: readonly unknown[]): Parameter[] {
 const driverUtils: { prepareValue(value: unknown): unknown } = Reflect.get(driver, 'utils')
 
 /** Of the portal without a name, and all its rows. */
-const describeAndExecute = Buffer.concat([message('D', 'P\0'), message('E', '\0\0\0\0\0')])
+const execute = message('E', '\0\0\0\0\0')
+const describeAndExecute = Buffer.concat([message('D', 'P\0'), execute])
 
 const sync = message('S', '')
 

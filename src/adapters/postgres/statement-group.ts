@@ -1,7 +1,7 @@
 import { type ClientBase, type Connection, Query, type QueryConfig } from 'pg'
 import { isFromServer, transactionLost } from './errors.ts'
 import { type ColumnDescription, PendingAnswer, type StatementAnswer } from './pending-answer.ts'
-import { StatementBytes } from './statement-bytes.ts'
+import { type Known, StatementBytes } from './statement-bytes.ts'
 
 /** What of the driver's connection is used. */
 export interface DriverConnection extends Connection {
@@ -9,6 +9,9 @@ export interface DriverConnection extends Connection {
   readonly parsedStatements: Record<string, string>
   readonly submittedNamedStatements: Record<string, string>
 }
+
+/** By connection, the names of statements that have no columns: so long as a name stands for a statement, that does not change. */
+const withoutColumns = new WeakMap<DriverConnection, Set<string>>()
 
 /**
  * Statements of one open transaction that leave in one write with one Sync, which the driver takes for one query.
@@ -52,11 +55,10 @@ export class StatementGroup extends Query {
   /** @returns the answer; rejects with what the driver throws of a value that it cannot write, and then nothing is sent */
   add(query: QueryConfig): Promise<StatementAnswer> {
     const { name, text } = query
-    const { parsedStatements: parsed, submittedNamedStatements: submitted } = this.#connection
-    const known = name !== undefined && (parsed[name] ?? submitted[name]) !== undefined
+    const known = this.#knownOf(name)
     return new Promise((resolve, reject) => {
       this.#bytes.add(query, known)
-      if (name !== undefined && !known) submitted[name] = text
+      if (name !== undefined && known === 'nothing') this.#connection.submittedNamedStatements[name] = text
       this.#answers.push(new PendingAnswer(query, resolve, reject))
     })
   }
@@ -81,7 +83,9 @@ export class StatementGroup extends Query {
   }
 
   handleCommandComplete(message: { readonly text: string }): void {
-    this.#answers[this.#at]?.complete(message.text)
+    const answer = this.#answers[this.#at]
+    answer?.complete(message.text)
+    if (answer?.name !== undefined && answer.hasNoColumns) this.#columnless.add(answer.name)
     this.#passed()
   }
 
@@ -127,6 +131,20 @@ export class StatementGroup extends Query {
     }
     connection.once('readyForQuery', skipped)
     connection.once('end', ended)
+  }
+
+  #knownOf(name: string | undefined): Known {
+    const { parsedStatements: parsed, submittedNamedStatements: submitted } = this.#connection
+    if (name === undefined || (parsed[name] ?? submitted[name]) === undefined) return 'nothing'
+    return this.#columnless.has(name) ? 'that it has no columns' : 'its text'
+  }
+
+  get #columnless(): Set<string> {
+    const known = withoutColumns.get(this.#connection)
+    if (known !== undefined) return known
+    const names = new Set<string>()
+    withoutColumns.set(this.#connection, names)
+    return names
   }
 
   /** The last one is told at the Sync: then nothing more comes for this query. */

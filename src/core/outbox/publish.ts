@@ -1,33 +1,16 @@
 import type { Clock } from '../../foundation/clock.ts'
-import { ContractError, PermanentError } from '../../foundation/errors.ts'
-import { newMessageId } from '../../foundation/ids.ts'
-import { encodePayload } from '../contract/codec.ts'
-import { keyOf, typeOf } from '../contract/contract.ts'
+import { PermanentError } from '../../foundation/errors.ts'
 import type { SchemaIds } from '../contract/schema-ids.ts'
 import type { Database, TransactionHooks } from '../database/database.ts'
 import type { BackboneDiagnostics } from '../diagnostics.ts'
-import type { Envelope } from '../envelope/envelope.ts'
-import { registryPrefix } from '../envelope/framing.ts'
-import { ATTRIBUTE_BYTES_MAX } from '../envelope/rules.ts'
 import { AppendOrder } from './append-order.ts'
 import type { OutboxRoom } from './outbox-room.ts'
 import type { OutboxAppender, OutboxRow, ScheduledRow } from './outbox-store.ts'
+import { type Cause, type Prepared, Preparing } from './preparing.ts'
 import type { Publication } from './publication.ts'
-import { toOutboxRow } from './to-outbox-row.ts'
 
-/** How far ahead a message may be scheduled. */
-export const SCHEDULE_AHEAD_MAX_MS = 366 * 86_400_000
 /** Messages of one transaction. */
 export const PUBLICATIONS_MAX = 10_000
-
-/** Stands before a value until its schema's id is known; the size of the value is then final already. */
-const UNKNOWN_ID = registryPrefix(0)
-
-/** What the message being handled says about whatever is published because of it. */
-export interface Cause {
-  readonly id: string
-  readonly correlationId: string
-}
 
 export interface PublisherParts<Tx> {
   readonly database: Database<Tx>
@@ -41,14 +24,6 @@ export interface PublisherParts<Tx> {
   readonly room?: OutboxRoom | undefined
   /** Called after a commit that published something. */
   readonly onPublished: () => void
-}
-
-/** A row, and what it still waits for: the registry's id of a schema that this process writes with for the first time. */
-interface Prepared {
-  readonly row: OutboxRow
-  /** Where it is for later. */
-  readonly notBefore: Date | undefined
-  readonly complete?: Promise<void>
 }
 
 /** What a transaction of ours will append just before COMMIT. */
@@ -73,13 +48,13 @@ interface OpenBuffer {
  */
 export class Publisher<Tx extends object> {
   readonly #parts: PublisherParts<Tx>
-  readonly #source: string
+  readonly #preparing: Preparing
   readonly #buffers = new WeakMap<Tx, OpenBuffer>()
   readonly #callers = new AppendOrder<Tx>()
 
   constructor(parts: PublisherParts<Tx>) {
     this.#parts = parts
-    this.#source = `/${parts.service}`
+    this.#preparing = new Preparing(parts)
   }
 
   /**
@@ -124,7 +99,7 @@ export class Publisher<Tx extends object> {
    */
   publish(tx: Tx, publications: readonly Publication[]): Promise<void> {
     const buffer = this.#buffers.get(tx)
-    const prepared = publications.map((publication) => this.#prepare(publication, buffer?.cause))
+    const prepared = publications.map((publication) => this.#preparing.prepare(publication, buffer?.cause))
     this.#parts.database.checkPlace(tx)
     if (prepared.length === 0) return Promise.resolve()
     if (buffer === undefined) return this.#appendToCallers(tx, prepared)
@@ -155,7 +130,7 @@ export class Publisher<Tx extends object> {
   #waits(tx: Tx): boolean {
     const buffer = this.#buffers.get(tx)
     if (buffer === undefined) return false
-    const rows = [...buffer.rows, ...buffer.parts.flatMap((part) => part.rows)]
+    const rows = rowsOf(buffer)
     return rows.length > 0 && (this.#parts.room?.known === false || missingIn(rows).length > 0)
   }
 
@@ -163,7 +138,7 @@ export class Publisher<Tx extends object> {
     const buffer = this.#buffers.get(tx)
     if (buffer === undefined) return openBuffer(undefined)
     this.#buffers.delete(tx)
-    const rows = [...buffer.rows, ...buffer.parts.flatMap((part) => part.rows)]
+    const rows = rowsOf(buffer)
     if (rows.length > PUBLICATIONS_MAX) throw tooMany()
     return { ...buffer, rows }
   }
@@ -205,11 +180,13 @@ export class Publisher<Tx extends object> {
   /** The insert leaves at once where nothing is missing: a caller may send its COMMIT right behind it. */
   #append(tx: Tx, prepared: readonly Prepared[], whose: 'ours' | 'callers'): Promise<string> {
     const { room, database } = this.#parts
-    const waitsFor = [...missingIn(prepared), ...[room?.check(database.queryable(tx)) ?? []].flat()]
-    return waitsFor.length === 0 ? this.#insert(tx, prepared, whose) : Promise.all(waitsFor).then(() => this.#insert(tx, prepared, whose))
+    const missing = missingIn(prepared)
+    const measured = room?.check(database.queryable(tx))
+    if (missing.length === 0 && measured === undefined) return this.#insert(tx, prepared, whose)
+    return Promise.all([...missing, measured]).then(() => this.#insert(tx, prepared, whose))
   }
 
-  async #insert(tx: Tx, prepared: readonly Prepared[], whose: 'ours' | 'callers'): Promise<string> {
+  #insert(tx: Tx, prepared: readonly Prepared[], whose: 'ours' | 'callers'): Promise<string> {
     const { appender, diagnostics } = this.#parts
     const now: OutboxRow[] = []
     const later: ScheduledRow[] = []
@@ -218,44 +195,10 @@ export class Publisher<Tx extends object> {
       if (notBefore === undefined) now.push(row)
       else later.push({ ...row, notBefore })
     }
-    // The last statement is sent before the first is answered.
-    const appended = now.length > 0 ? [appender.append(tx, now, whose)] : []
-    const scheduled = later.length > 0 ? [appender.schedule(tx, later, whose)] : []
-    const [transactionId] = await Promise.all([...appended, ...scheduled])
-    return transactionId ?? ''
-  }
-
-  #prepare(publication: Publication, cause: Cause | undefined): Prepared {
-    const { message, attributes = {} } = publication
-    const { definition } = message
-    const id = newMessageId()
-    const topic = publication.topic ?? definition.topic
-    const { schemaIds } = this.#parts
-    const framing = schemaIds === undefined ? undefined : (schemaIds.prefixOf(definition, topic) ?? UNKNOWN_ID)
-    const key = publication.key ?? keyOf(definition, message.data)
-    const envelope: Envelope = {
-      specversion: '1.0',
-      id,
-      source: this.#source,
-      type: typeOf(definition.name, definition.version),
-      time: new Date(this.#parts.clock.now()).toISOString(),
-      datacontenttype: 'application/avro',
-      subject: subjectOf(key),
-      correlationid: publication.correlationId ?? cause?.correlationId ?? id,
-      causationid: publication.causationId ?? cause?.id ?? null,
-      traceparent: null,
-      tracestate: null,
-      partitionkey: null,
-      extensions: attributes,
-      data: encodePayload(definition, message.data, framing),
-    }
-    const row = toOutboxRow(envelope, topic, key)
-    const notBefore = laterThan(this.#parts.clock.now(), publication.notBefore)
-    if (schemaIds === undefined || framing !== UNKNOWN_ID) return { row, notBefore }
-    const complete = schemaIds.load(definition, topic).then((prefix) => void prefix.copy(row.value ?? prefix))
-    // It is awaited before the insert, by then perhaps too late to be called handled.
-    complete.catch(() => undefined)
-    return { row, notBefore, complete }
+    if (later.length === 0) return appender.append(tx, now, whose)
+    if (now.length === 0) return appender.schedule(tx, later, whose)
+    // The second statement is sent before the first is answered.
+    return Promise.all([appender.append(tx, now, whose), appender.schedule(tx, later, whose)]).then(([transactionId]) => transactionId)
   }
 }
 
@@ -263,24 +206,13 @@ function openBuffer(cause: Cause | undefined): OpenBuffer {
   return { rows: [], cause, parts: [], appended: [], appendedRows: 0, waits: false }
 }
 
-/** @returns the time when it is one, and lies ahead */
-function laterThan(nowMs: number, notBefore: Date | undefined): Date | undefined {
-  if (notBefore === undefined) return undefined
-  const aheadMs = notBefore.getTime() - nowMs
-  if (aheadMs <= SCHEDULE_AHEAD_MAX_MS) return aheadMs > 0 ? notBefore : undefined
-  throw new ContractError(
-    'NOT_BEFORE_INVALID',
-    `notBefore must be a valid date, at most ${SCHEDULE_AHEAD_MAX_MS / 86_400_000} days ahead. Keep what is further away in a table of your own.`,
-  )
+/** Those of its pieces too. */
+function rowsOf({ rows, parts }: OpenBuffer): Prepared[] {
+  return parts.length === 0 ? rows : [...rows, ...parts.flatMap((part) => part.rows)]
 }
 
 function missingIn(prepared: readonly Prepared[]): readonly Promise<void>[] {
-  return prepared.flatMap(({ complete }) => complete ?? [])
-}
-
-/** An attribute is shorter than a key may be; a key that does not fit is in the record itself. */
-function subjectOf(key: string | null): string | null {
-  return key !== null && Buffer.byteLength(key) <= ATTRIBUTE_BYTES_MAX ? key : null
+  return prepared.map(({ complete }) => complete).filter((complete) => complete !== undefined)
 }
 
 function tooMany(): PermanentError {

@@ -19,9 +19,10 @@ async function opened(given: { url?: string; answerTimeoutMs?: number; types?: P
     applicationName: 'trunkline test',
   })
   onTestFinished(() => pool.end())
-  const heard = { syncs: 0, notices: [] as unknown[], notifications: [] as unknown[] }
+  const heard = { syncs: 0, noColumns: 0, notices: [] as unknown[], notifications: [] as unknown[] }
   pool.on('connect', (client: PoolClient) => {
     client.connection.on('readyForQuery', () => heard.syncs++)
+    client.connection.on('noData', () => heard.noColumns++)
     client.on('notice', ({ message }) => heard.notices.push(message))
     client.on('notification', ({ payload }) => heard.notifications.push(payload))
   })
@@ -79,6 +80,22 @@ describe('the statements of one turn', () => {
       ['b', null],
       ['__proto__', 'x'],
     ])
+  })
+
+  test('are not described again when they are prepared and have no columns', async () => {
+    const { database, numbers, heard } = await opened()
+    const often = (n: number, returning = '') =>
+      database.transaction((tx) => database.queryable(tx).query(`${insert}${returning}`, [n], 'often'), reruns)
+    const began = heard.noColumns
+
+    const silent = [await often(1), await often(2), await often(3)]
+    const told = [await often(4, ' returning n'), await often(5, ' returning n')]
+
+    // BEGIN and COMMIT have no columns either.
+    expect(heard.noColumns - began).toBe(5 * 2 + 1)
+    expect(silent).toEqual(silent.map(() => ({ rows: [], rowCount: 1 })))
+    expect(told).toEqual([4, 5].map((n) => ({ rows: [{ n }], rowCount: 1 })))
+    expect(await numbers()).toEqual([1, 2, 3, 4, 5])
   })
 
   test('may be many and large', async () => {
