@@ -101,6 +101,7 @@ describe('a step of the sweep that takes too long', () => {
     await bench.query(insertBelowTheMark(bench, 'y'))
     await witness.saw('relay.overlooked', () => true, 2)
     await bench.relayed()
+    await witness.saw('incident.recorded', ({ kind }) => kind === 'row_overlooked', 2)
 
     const given = steps.findIndex(({ numbers }) => numbers > 300_000n)
     expect(steps[given]?.numbers).toBeGreaterThan(2_000_000n)
