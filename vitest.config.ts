@@ -7,6 +7,7 @@ const source = (path: string): string => fileURLToPath(new URL(path, import.meta
 process.env['NODE_COMPILE_CACHE'] ??= source('./node_modules/.cache/programs-of-tests')
 
 const house = ['test/architecture.test.ts', 'test/docs.test.ts']
+const units = ['test/foundation/**/*.test.ts', 'test/core/{broker,contract,envelope}/**/*.test.ts']
 
 export default defineConfig({
   resolve: {
@@ -28,7 +29,12 @@ export default defineConfig({
     projects: [
       // The rules of the house read files only; `npm run check` asks them without a server.
       { extends: true, test: { name: 'house', include: house } },
-      { extends: true, test: { name: 'suites', include: ['test/**/*.test.ts'], exclude: house, globalSetup: ['./test/kit/servers.ts'] } },
+      // These need no server either, and share nothing that a test changes: files follow each other in one process.
+      { extends: true, test: { name: 'units', include: units, isolate: false } },
+      {
+        extends: true,
+        test: { name: 'suites', include: ['test/**/*.test.ts'], exclude: [...house, ...units], globalSetup: ['./test/kit/servers.ts'] },
+      },
     ],
   },
 })

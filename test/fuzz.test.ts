@@ -6,8 +6,9 @@ import { fuzz } from './fuzz.ts'
 import { samples } from './kit/fuzz-messages.ts'
 import { anyPolicy } from './kit/policy.ts'
 
-test('a hundred thousand changed messages are read as their schema says or refused, none crashes or stalls', { timeout: 120_000 }, () => {
-  const { runs, read, refused, slowestMs } = fuzz({ runs: 100_000, seed: 4 })
+// A million: npm run prove -- fuzz.
+test('forty thousand changed messages are read as their schema says or refused, none crashes or stalls', { timeout: 120_000 }, () => {
+  const { runs, read, refused, slowestMs } = fuzz({ runs: 40_000, seed: 4 })
 
   expect(slowestMs).toBeLessThan(50)
   expect(read + Object.values(refused).reduce((sum, count) => sum + count, 0)).toBe(runs)

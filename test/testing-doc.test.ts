@@ -5,26 +5,31 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { expect, inject, onTestFinished, test } from 'vitest'
+import { expect, inject, test } from 'vitest'
 import { generateContracts } from '../src/faces/cli/schema-generate.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const page = readFileSync(join(root, 'docs/testing.md'), 'utf8')
 const run = promisify(execFile)
 
-test('what the page on testing prints compiles, and its tests pass', { timeout: 120_000 }, async () => {
+test.concurrent('what the page on testing prints compiles, and its tests pass', { timeout: 120_000 }, async ({
+  expect,
+  onTestFinished,
+}) => {
   const folder = await project()
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
 
-  const compiled = await run(join(root, 'node_modules/.bin/tsc'), ['-p', folder], { timeout: 30_000 }).catch(
-    (error: { stdout: string }) => error,
-  )
-  const tested = await runTests([join(folder, 'counter.test.ts')])
+  const compiling = run(join(root, 'node_modules/.bin/tsc'), ['-p', folder], { timeout: 60_000 })
+  const [compiled, tested] = await Promise.all([
+    compiling.catch((error: { stdout: string }) => error),
+    runTests([join(folder, 'counter.test.ts')]),
+  ])
 
   expect(compiled.stdout.split('\n').filter((line) => line.startsWith(folder) || line.includes('trunkline-testing-doc'))).toEqual([])
   expect(tested).toMatch(/# pass 2\n# fail 0/)
 })
 
-test("the example's own test passes, without a test runner of ours", { timeout: 120_000 }, async () => {
+test.concurrent("the example's own test passes, without a test runner of ours", { timeout: 120_000 }, async ({ expect }) => {
   const tested = await runTests([join(root, 'examples/order-fulfilment/stock/service.test.ts')])
 
   expect(tested).toMatch(/# pass 4\n# fail 0/)
@@ -41,7 +46,6 @@ function files(): { readonly name: string; readonly text: string }[] {
 
 async function project(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'trunkline-testing-doc-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
   generateContracts({ schemas: join(root, 'schemas'), out: join(folder, 'contracts') })
   for (const { name, text } of files()) await writeFile(join(folder, name), text)
   await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
