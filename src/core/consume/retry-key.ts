@@ -1,6 +1,6 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import { ConflictError, errorName } from '../../foundation/errors.ts'
-import { reasonFor, reasonOf } from '../failures/reason.ts'
+import { failureName, reasonFor, reasonOf } from '../failures/reason.ts'
 import { processEndedError } from './crash-loop.ts'
 import { DRAIN_MAX, drainKey } from './drain-key.ts'
 import { runHandler } from './pipeline.ts'
@@ -263,6 +263,6 @@ async function fail<Tx extends object>(
 ): Promise<void> {
   const attempts = head.attempts + 1
   const seen = { group: key.group, type: message.type, id: message.id }
-  parts.diagnostics.emit('delivery.failed', { ...seen, attempt: attempts, reason: errorName(error) })
+  parts.diagnostics.emit('delivery.failed', { ...seen, attempt: attempts, reason: failureName(error) })
   await recordFailure(parts, key, head, message, reasonOf(error, message.name), fateAfter(subscription.policy, attempts, error))
 }

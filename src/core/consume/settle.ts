@@ -1,6 +1,6 @@
 import { backoffMs } from '../../foundation/backoff.ts'
 import { errorName, isTrunklineError } from '../../foundation/errors.ts'
-import { reasonOf } from '../failures/reason.ts'
+import { failureName, reasonOf } from '../failures/reason.ts'
 import { applyBatch } from './batch.ts'
 import { type EffectParts, type HeldPartition, placeOf } from './effect.ts'
 import { keptForms } from './kept-form.ts'
@@ -96,7 +96,7 @@ function charge<Tx extends object>(
   const { message, subscription } = of.routed
   const { type, id } = message
   held.caution = CAUTION
-  parts.diagnostics.emit('delivery.failed', { group: held.group, type, id, attempt: 1, reason: errorName(error) })
+  parts.diagnostics.emit('delivery.failed', { group: held.group, type, id, attempt: 1, reason: failureName(error) })
   tries.setAside(of, { attempts: 1, reason: reasonOf(error, message.name), fate: fateAfter(subscription.policy, 1, error) })
 }
 

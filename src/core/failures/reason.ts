@@ -31,7 +31,7 @@ const ownDirectory = new URL('../../', import.meta.url).href.replace('file://', 
  */
 export function reasonOf(error: unknown, name: string): Reason {
   const frame = topFrame(error)
-  const cause = `${classOf(error)}${frame === undefined ? '' : ` in ${frame}`} · ${name}`
+  const cause = `${failureName(error)}${frame === undefined ? '' : ` in ${frame}`} · ${name}`
   return { code: isTrunklineError(error) ? errorName(error) : 'HANDLER_FAILED', text: messageOf(error), cause }
 }
 
@@ -48,8 +48,8 @@ export function fingerprintOf(cause: string): string {
   return createHash('sha256').update(cause).digest('hex').slice(0, 12)
 }
 
-/** The error's name, and the code that drivers and Node put beside it (a SQLSTATE, `ECONNREFUSED`). */
-function classOf(error: unknown): string {
+/** The error's name, and the code that drivers and Node put beside it (a SQLSTATE, `ECONNREFUSED`); nothing of its text, which may hold data. */
+export function failureName(error: unknown): string {
   const name = errorName(error)
   if (isTrunklineError(error)) return name
   const code = codeOf(error)

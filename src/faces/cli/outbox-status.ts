@@ -67,13 +67,20 @@ export function printHeld(held: readonly HeldKey[]): void {
   ])
 }
 
+/** So old nothing becomes while Kafka answers, but in a backlog. */
+const SLOW_MS = 10_000
+
 /** What a person would do next. */
-function hint({ pending, owner, held }: OutboxStatus): void {
+function hint({ pending, oldestMs, owner, held, topics }: OutboxStatus): void {
   if (pending > 0 && owner === null) {
     say('\nNo relay is in office, so nothing is sent: start the service, or "trunkline relay".')
   } else if (held.length > 0) {
     say(
       '\nMend the cause, then: trunkline outbox redrive --topic <topic> --key <key>. Or give the refused message up: trunkline outbox discard.',
+    )
+  } else if (pending > 0 && (oldestMs ?? 0) > SLOW_MS && topics.every(({ trouble }) => trouble === null)) {
+    say(
+      '\nIf this does not become less, Kafka does not answer the relay: its log has relay.refused or relay.unknown, with the reason. Nothing is lost, and nobody has to do anything when Kafka is back.',
     )
   }
 }

@@ -39,7 +39,7 @@ async function apply(flags: ApplyFlags): Promise<void> {
   await withOptionalDatabase(flags, 'topic apply', async (database) => {
     await withLog(flags, async ({ admin }) => {
       const plans = await planTopics(specs, admin, database)
-      if (flags.json !== true) printPlans(plans)
+      if (flags.json !== true) printPlans(plans, flags.raisePartitions)
       const todo = plans.flatMap((plan) =>
         plan.differences.filter((one) => isDone(one, flags)).map((difference) => ({ topic: plan.topic, difference })),
       )

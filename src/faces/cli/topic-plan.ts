@@ -36,8 +36,9 @@ async function plan(flags: PlanFlags): Promise<void> {
   )
 }
 
-export function printPlans(plans: readonly TopicPlan[]): void {
-  const rows = plans.flatMap(({ topic, differences }) => differences.map((difference) => ({ topic, ...wordsOf(difference) })))
+/** @param raises whether more partitions were asked for */
+export function printPlans(plans: readonly TopicPlan[], raises = false): void {
+  const rows = plans.flatMap(({ topic, differences }) => differences.map((difference) => ({ topic, ...wordsOf(difference, raises) })))
   printTable(rows, [
     { name: 'TOPIC', of: ({ topic }) => topic },
     { name: 'DIFFERENCE', of: ({ what }) => what },
@@ -45,12 +46,12 @@ export function printPlans(plans: readonly TopicPlan[]): void {
   ])
 }
 
-function wordsOf(difference: TopicDifference): { readonly what: string; readonly apply: string } {
+function wordsOf(difference: TopicDifference, raises: boolean): { readonly what: string; readonly apply: string } {
   if (difference.kind === 'report') return { what: difference.what, apply: `does not: ${difference.todo}` }
   if (difference.kind === 'raise') {
     return {
       what: `partitions: ${difference.from} -> ${difference.to}`,
-      apply: 'only with --raise-partitions: keys move to other partitions',
+      apply: `${raises ? 'raises them' : 'only with --raise-partitions'}: keys move to other partitions`,
     }
   }
   if (difference.kind === 'change')

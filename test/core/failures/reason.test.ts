@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { fingerprintOf, reasonOf } from '../../../src/core/failures/reason.ts'
+import { failureName, fingerprintOf, reasonOf } from '../../../src/core/failures/reason.ts'
 import { PermanentError } from '../../../src/foundation/errors.ts'
 
 function thrownAt(line: number, folder = '/app', error: Error = new TypeError('no sku "tea"')): Error {
@@ -10,6 +10,12 @@ function thrownAt(line: number, folder = '/app', error: Error = new TypeError('n
     at async handle (${folder}/src/other.ts:1:1)`
   return error
 }
+
+test('a log names the class of a failure and its code, and nothing of its text', () => {
+  const ofDatabase = Object.assign(new Error('Key (email)=(a@b.c) already exists.'), { name: 'error', code: '23505' })
+
+  expect(failureName(ofDatabase)).toBe('error 23505')
+})
 
 describe('the cause of a failure', () => {
   test('names class, place and contract', () => {

@@ -90,6 +90,18 @@ test('status says why a topic waits as a whole, as long as that lasts', async ()
   expect(lasting.stdout).toMatch(/^Topic "orders" does not exist\. Create it\.$/m)
 })
 
+test('status says where to look when a relay is in office, nothing is held, and the oldest is old all the same', async () => {
+  await publish('a')
+  await client.query("update trunkline.outbox_lease set owner = gen_random_uuid(), expires_at = trunkline.now() + interval '1 minute'")
+
+  const young = await trunkline(['outbox', 'status'], at())
+  await client.query("update trunkline.outbox set created_at = created_at - interval '1 minute'")
+  const old = await trunkline(['outbox', 'status'], at())
+
+  expect(young.stderr).toBe('')
+  expect(old.stderr).toContain('If this does not become less, Kafka does not answer the relay')
+})
+
 test('redrive asks the relay, and the audit names who, what and why', async () => {
   await publish('a', 'b', 'b')
   await hold('a')

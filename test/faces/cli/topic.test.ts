@@ -164,6 +164,10 @@ describe.skipIf(brokers.length === 0)('on a real Kafka (skipped without Java 17 
     const raised = await run({ partitions: 4 }, 'apply', '--raise-partitions', ...withDatabase(), ...consent)
 
     expect([without.exitCode, between]).toEqual([3, 2])
+    expect([without.data, raised.data]).toEqual([
+      expect.stringContaining('only with --raise-partitions: keys move'),
+      expect.stringContaining('raises them: keys move'),
+    ])
     expect([raised.exitCode, await log.admin.partitionsOf(topic)]).toEqual([undefined, 4])
     expect((await client.query('select partitions from trunkline.topic where name = $1', [topic])).rows).toEqual([{ partitions: 4 }])
     const positions = await client.query(
