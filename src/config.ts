@@ -46,10 +46,13 @@ const kafkaWire = {
   compression: z.enum(['none', 'gzip', 'zstd']).default('none'),
 }
 
+const brokerExpected = 'expected a broker as host:port, without a protocol, such as localhost:9092'
+
 // A service starts without Kafka, so what can never be an address is told here.
 const brokerAddress = z
   .string()
-  .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:/,]+):\d{1,5}$/, 'expected a broker as host:port, without a protocol, such as localhost:9092')
+  .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:/,]+):\d{1,5}$/, brokerExpected)
+  .refine((broker) => isPort(Number(broker.slice(broker.lastIndexOf(':') + 1))), brokerExpected)
 
 const kafkaOptions = z.discriminatedUnion('driver', [
   z.strictObject({
@@ -246,4 +249,8 @@ function isRegistry(value: unknown): boolean {
 function isLogger(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   return ['debug', 'info', 'warn', 'error', 'child'].every((name) => typeof Reflect.get(value, name) === 'function')
+}
+
+function isPort(port: number): boolean {
+  return port > 0 && port < 65_536
 }

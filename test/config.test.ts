@@ -15,7 +15,7 @@ test.each(['shop.eu', 'Shop', 'shop_eu', '', 's'.repeat(64)])('a service is not 
   )
 })
 
-test.each(['localhost', 'kafka://localhost:9092', 'a:9092,b:9092', ' a:9092', ':9092', 'a:port', '::1:9092'])(
+test.each(['localhost', 'kafka://localhost:9092', 'a:9092,b:9092', ' a:9092', ':9092', 'a:port', '::1:9092', 'a:0', 'a:65536'])(
   'a broker is not "%s"',
   (broker) => {
     expect(() => createBackbone({ ...others, kafka: { driver: 'kafkajs', brokers: ['good:9092', broker] } })).toThrow(

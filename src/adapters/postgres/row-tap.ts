@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events'
+import { Socket } from 'node:net'
 import { ConfigurationError } from '../../foundation/errors.ts'
 import { freeNow } from '../../foundation/free-now.ts'
 
@@ -34,13 +35,15 @@ export class RowTap {
    * Puts a tap between a connection's socket and the driver. For a connection that is open and idle, so that the next
    * byte is the first of a message.
    *
-   * What the socket read is nobody's when the tap has seen it: rows were copied, and the driver gets its own copy.
+   * What the system's socket read is nobody's when the tap has seen it: rows were copied, and the driver gets its own
+   * copy. Another stream (a pool may bring its own, for a tunnel) may still have what it hands out.
    *
    * @throws ConfigurationError `DRIVER_UNKNOWN`: the driver does not listen as it is known to
    */
   static on(socket: EventEmitter): RowTap {
     const [driver, ...others] = socket.listeners('data')
     if (driver === undefined || others.length > 0) throw unknownDriver()
+    const isSystems = socket instanceof Socket
     const tap = new RowTap((bytes) => void driver.call(socket, Buffer.from(bytes)))
     socket.removeAllListeners('data')
     socket.on('data', (bytes: Buffer) => {
@@ -49,7 +52,7 @@ export class RowTap {
       } catch (error) {
         socket.emit('error', error)
       }
-      freeNow(bytes)
+      if (isSystems) freeNow(bytes)
     })
     return tap
   }
