@@ -243,10 +243,11 @@ export class PostgresDatabase implements Database<Transaction> {
   async #abandon(loan: Loan, transaction: OpenTransaction, error: unknown): Promise<void> {
     // An unsettled handler may still use its connection in some way, so nobody else may get it.
     const unusable =
-      transaction.busy || isTrunklineError(error, 'HANDLER_TIMEOUT') || isTrunklineError(transaction.lostBy, 'DATABASE_UNAVAILABLE')
+      transaction.occupied || isTrunklineError(error, 'HANDLER_TIMEOUT') || isTrunklineError(transaction.lostBy, 'DATABASE_UNAVAILABLE')
     if (unusable || loan.returned) return loan.destroy()
     try {
-      await loan.client.query(statement('rollback'))
+      // Behind BEGIN, which may not have left.
+      await transaction.send(statement('rollback'))
       loan.giveBack()
     } catch {
       loan.destroy()

@@ -47,6 +47,11 @@ export class OneSync {
     return this.#connection === undefined
   }
 
+  /** Whether BEGIN was answered, and has not failed. */
+  get isBegun(): boolean {
+    return this.#isBegun
+  }
+
   /**
    * Whether COMMIT may leave in one write with what was sent before: not where a statement could not be written, for it
    * would keep the others without that one. Of what the driver writes it is known too late.

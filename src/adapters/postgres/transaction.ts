@@ -72,9 +72,14 @@ export class OpenTransaction {
     if (this.lostBy !== undefined) throw this.lostBy
   }
 
-  /** Whether a statement or a piece of the work still runs: then nobody else can use the connection. */
+  /** Whether a statement or a piece of the work still runs. */
   get busy(): boolean {
     return this.#pending.size > 0 || this.#openParts > 0
+  }
+
+  /** Whether one runs that may last: then nobody else can use the connection. BEGIN is over soon. */
+  get occupied(): boolean {
+    return this.#pending.size > (this.sender.isBegun ? 0 : 1) || this.#openParts > 0
   }
 
   beginPart(): void {

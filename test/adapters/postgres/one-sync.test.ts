@@ -19,8 +19,9 @@ async function opened(given: { url?: string; answerTimeoutMs?: number; types?: P
     applicationName: 'trunkline test',
   })
   onTestFinished(() => pool.end())
-  const heard = { syncs: 0, noColumns: 0, notices: [] as unknown[], notifications: [] as unknown[] }
+  const heard = { connections: 0, syncs: 0, noColumns: 0, notices: [] as unknown[], notifications: [] as unknown[] }
   pool.on('connect', (client: PoolClient) => {
+    heard.connections++
     client.connection.on('readyForQuery', () => heard.syncs++)
     client.connection.on('noData', () => heard.noColumns++)
     client.on('notice', ({ message }) => heard.notices.push(message))
@@ -372,6 +373,40 @@ describe('a savepoint', () => {
     expect(heard.syncs - before).toBe(4)
     expect(await numbers()).toEqual([0, 1, 3])
   })
+})
+
+test.each([true, false])('work that fails before it has sent anything costs no connection (BEGIN has left: %s)', async (left) => {
+  const { database, heard } = await opened()
+  await database.transaction((tx) => tx.query('select'))
+  const before = heard.connections
+
+  for (let count = 0; count < 3; count++) {
+    const work = database.transaction(async () => {
+      if (left) await new Promise(setImmediate)
+      throw new Error('invalid')
+    })
+    await expect(work).rejects.toThrow('invalid')
+  }
+
+  expect(heard.connections).toBe(before)
+  expect(await database.transaction(async (tx) => (await tx.query('select txid_current_if_assigned() is null as clean')).rows)).toEqual([
+    { clean: true },
+  ])
+})
+
+test('work that fails while what goes ahead of it runs leaves no transaction open, also where statements leave one by one', async () => {
+  const { url } = await withTable()
+  const pool = new Pool({ connectionString: url, max: 1 })
+  onTestFinished(() => pool.end())
+  const { database } = await withTable({ url, pool })
+
+  const work = database.transaction(() => Promise.reject(new Error('invalid')), { ahead: (alone) => alone.query('select pg_sleep(0.05)') })
+  await expect(work).rejects.toThrow('invalid')
+  await pool.query('create table afterwards ()')
+  await pool.query('rollback')
+
+  // A second one begins with what is kept: in an open transaction it would have gone.
+  expect((await pool.query("select to_regclass('afterwards') is not null as kept")).rows).toEqual([{ kept: true }])
 })
 
 test('a copy that waits for data, however it is hidden, costs the connection and nothing else', async () => {
