@@ -9,8 +9,9 @@ import type { OutboxAppender, OutboxRow, ScheduledRow } from './outbox-store.ts'
 import { type Cause, type Prepared, Preparing } from './preparing.ts'
 import type { Publication } from './publication.ts'
 
-/** Messages of one transaction. */
+/** Messages of one transaction, and their bytes: they are in memory until COMMIT, and leave in one statement. */
 export const PUBLICATIONS_MAX = 10_000
+export const PUBLICATION_BYTES_MAX = 64 * 1024 * 1024
 
 export interface PublisherParts<Tx> {
   readonly database: Database<Tx>
@@ -29,6 +30,7 @@ export interface PublisherParts<Tx> {
 /** What a transaction of ours will append just before COMMIT. */
 interface OpenBuffer {
   readonly rows: Prepared[]
+  bytes: number
   cause: Cause | undefined
   /** Of the pieces of its work, in the order in which they began. */
   readonly parts: OpenBuffer[]
@@ -94,6 +96,7 @@ export class Publisher<Tx extends object> {
    *
    * @throws ContractError the key, the size or `notBefore` does not fit; nothing was published
    * @throws TransientError `OUTBOX_FULL`, here or at COMMIT: as many messages wait as may; the transaction cannot commit
+   * @throws PermanentError `TOO_MANY_PUBLICATIONS`, here or at COMMIT: the transaction cannot have so many, or so large ones
    * @throws PermanentError `SAVEPOINT_OPEN`: the caller stands beside an open savepoint; the transaction is lost
    * @throws TransientError, ConfigurationError `REGISTRY_…`, from the promise: the transaction cannot commit
    */
@@ -103,9 +106,11 @@ export class Publisher<Tx extends object> {
     this.#parts.database.checkPlace(tx)
     if (prepared.length === 0) return Promise.resolve()
     if (buffer === undefined) return this.#appendToCallers(tx, prepared)
-    if (buffer.rows.length + buffer.appendedRows + prepared.length > PUBLICATIONS_MAX) throw tooMany()
+    const bytes = bytesOf(prepared)
+    refuseTooMany(buffer.rows.length + buffer.appendedRows + prepared.length, buffer.bytes + bytes)
     if (this.#parts.database.transactions === 'library') return this.#appendNow(tx, buffer, prepared)
     buffer.rows.push(...prepared)
+    buffer.bytes += bytes
     const missing = missingIn(prepared)
     return missing.length === 0 ? Promise.resolve() : Promise.all(missing).then(() => undefined)
   }
@@ -139,7 +144,10 @@ export class Publisher<Tx extends object> {
     if (buffer === undefined) return openBuffer(undefined)
     this.#buffers.delete(tx)
     const rows = rowsOf(buffer)
-    if (rows.length > PUBLICATIONS_MAX) throw tooMany()
+    refuseTooMany(
+      rows.length,
+      buffer.parts.reduce((sum, { bytes }) => sum + bytes, buffer.bytes),
+    )
     return { ...buffer, rows }
   }
 
@@ -169,11 +177,11 @@ export class Publisher<Tx extends object> {
   /** A savepoint that rolls back takes with it what was published inside, and the pieces of work that began there. */
   #mark(tx: Tx): () => void {
     const buffer = this.#buffers.get(tx)
-    const rows = buffer?.rows.length ?? 0
-    const parts = buffer?.parts.length ?? 0
+    if (buffer === undefined) return () => undefined
+    const [rows, parts] = [buffer.rows.length, buffer.parts.length]
     return () => {
-      buffer?.rows.splice(rows)
-      buffer?.parts.splice(parts)
+      buffer.bytes -= bytesOf(buffer.rows.splice(rows))
+      buffer.parts.splice(parts)
     }
   }
 
@@ -203,7 +211,7 @@ export class Publisher<Tx extends object> {
 }
 
 function openBuffer(cause: Cause | undefined): OpenBuffer {
-  return { rows: [], cause, parts: [], appended: [], appendedRows: 0, waits: false }
+  return { rows: [], bytes: 0, cause, parts: [], appended: [], appendedRows: 0, waits: false }
 }
 
 /** Those of its pieces too. */
@@ -215,9 +223,16 @@ function missingIn(prepared: readonly Prepared[]): readonly Promise<void>[] {
   return prepared.map(({ complete }) => complete).filter((complete) => complete !== undefined)
 }
 
-function tooMany(): PermanentError {
-  return new PermanentError(
+function bytesOf(prepared: readonly Prepared[]): number {
+  let bytes = 0
+  for (const { row } of prepared) bytes += (row.key?.length ?? 0) + (row.value?.length ?? 0) + row.headers.length
+  return bytes
+}
+
+function refuseTooMany(messages: number, bytes: number): void {
+  if (messages <= PUBLICATIONS_MAX && bytes <= PUBLICATION_BYTES_MAX) return
+  throw new PermanentError(
     'TOO_MANY_PUBLICATIONS',
-    `A transaction published more than ${PUBLICATIONS_MAX} messages. Split the work into several transactions.`,
+    `A transaction published more than ${PUBLICATIONS_MAX} messages, or than ${PUBLICATION_BYTES_MAX / 1_048_576} MiB of them. Split the work into several transactions.`,
   )
 }

@@ -5,7 +5,7 @@ import { SCHEDULE_AHEAD_MAX_MS } from '../../../src/core/outbox/preparing.ts'
 import { PUBLICATIONS_MAX } from '../../../src/core/outbox/publish.ts'
 import { KEY_BYTES_MAX, MESSAGE_BYTES_MAX } from '../../../src/core/outbox/to-outbox-row.ts'
 import { endsWithin } from '../../../src/foundation/service.ts'
-import { createBackbone, fromPg } from '../../../src/index.ts'
+import { createBackbone, fromPg, type Transaction } from '../../../src/index.ts'
 import { countedOn } from '../../kit/contracts.ts'
 import { createTestDatabase } from '../../kit/database.ts'
 import { until } from '../../kit/wait.ts'
@@ -120,6 +120,33 @@ describe('publish', () => {
     const work = backbone.transaction((tx) => backbone.publish(tx, messages))
 
     await expect(work).rejects.toMatchObject({ code: 'TOO_MANY_PUBLICATIONS' })
+    expect(await rows()).toEqual([])
+  })
+
+  test('refuses more bytes than one transaction may have, and counts none that a savepoint took back', async () => {
+    const { backbone, rows } = await publishing()
+    const large = Counted({ key: 'a', version: 1, note: 'n'.repeat(800 * 1024) })
+    const nearly = Array.from({ length: 42 }, () => large)
+    const undone = async (tx: Transaction): Promise<void> => {
+      const inside = tx.savepoint(async () => {
+        await backbone.publish(tx, nearly)
+        throw new Error('undo this')
+      })
+      await expect(inside).rejects.toThrow('undo this')
+    }
+
+    const work = backbone.transaction(async (tx) => {
+      await backbone.publish(tx, nearly)
+      await backbone.publish(tx, nearly)
+    })
+    await expect(work).rejects.toMatchObject({ code: 'TOO_MANY_PUBLICATIONS', message: expect.stringContaining('64 MiB') })
+    const within = backbone.transaction(async (tx) => {
+      await undone(tx)
+      await backbone.publish(tx, nearly)
+      throw new Error('all of it fits')
+    })
+
+    await expect(within).rejects.toThrow('all of it fits')
     expect(await rows()).toEqual([])
   })
 
