@@ -1,10 +1,8 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { kafkajsLog } from '../src/adapters/kafkajs/kafkajs-log.ts'
 import { migrate } from '../src/adapters/postgres/migrate.ts'
 import { createDatabase, dropDatabases } from '../src/adapters/postgres/server-databases.ts'
+import { firstMessage, startProgram } from './built-program.ts'
 import type { BenchContext } from './context.ts'
 import { median, type Row, toRow } from './result.ts'
 import { slowEventOn, slowRecord } from './slow-event.ts'
@@ -27,7 +25,8 @@ export async function backlog({ stack, events, say }: BenchContext): Promise<rea
     await migrate(connectionString)
     await fill(stack.brokers, topic, events * TIMES)
     say(`${events * TIMES} messages wait`)
-    const { rss, handled } = await consumed({ brokers: stack.brokers, connectionString, topic, handlerMs: HANDLER_MS, forMs: FOR_MS })
+    const { definition } = slowEventOn(topic)
+    const { rss, handled } = await consumed({ brokers: stack.brokers, connectionString, definition, handlerMs: HANDLER_MS, forMs: FOR_MS })
     if (handled === 0) throw new Error('Nothing was handled: its memory says nothing.')
     say(`${handled} were handled in ${FOR_MS / 1_000} s`)
     const third = Math.floor(rss.length / 3)
@@ -59,12 +58,10 @@ async function fill(brokers: readonly string[], topic: string, count: number): P
   }
 }
 
-/** In a process of its own, so that its memory is its own. */
 async function consumed(plan: object): Promise<z.output<typeof reportSchema>> {
-  const child = fork(fileURLToPath(new URL('./programs/slow-consumer.ts', import.meta.url)), [JSON.stringify(plan)])
+  const child = await startProgram('slow-consumer', plan)
   try {
-    const [message] = await once(child, 'message')
-    return reportSchema.parse(message)
+    return reportSchema.parse(await firstMessage(child))
   } finally {
     child.kill('SIGKILL')
   }

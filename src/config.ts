@@ -179,7 +179,8 @@ export const backboneOptions = z.strictObject({
   heartbeat: duration({ min: '1s', max: '5m' }).prefault('10s'),
   /**
    * After how long a blocked event loop ends the process, by SIGKILL: nothing else in it could. Default '30s', the longest a
-   * handler may take by default; `false` for never. Only `run()` starts it: whoever calls `start()` keeps the process to himself.
+   * handler may take by default; `false` for never. Only `run()` starts it: whoever calls `start()` keeps the process to
+   * himself. `trunkline relay`, where no handler runs, has it only where it is set.
    */
   watchdog: z.union([duration({ min: '1s', max: '10m' }), z.literal(false)]).prefault('30s'),
   /** Serves `/live`, `/ready` and `/health` to probes. Default: nothing is served. */

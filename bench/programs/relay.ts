@@ -1,19 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
+import { createBackbone } from 'trunkline'
 import { z } from 'zod'
-import { createBackbone } from '../../src/backbone.ts'
 
 const planSchema = z.strictObject({ brokers: z.array(z.string()), connectionString: z.string(), events: z.int(), idleMs: z.int() })
-const { brokers, connectionString, events, idleMs } = planSchema.parse(JSON.parse(process.argv[2] ?? '{}'))
+const { brokers, connectionString, events, idleMs } = planSchema.parse(JSON.parse(process.argv.at(-1) ?? ''))
 
 const backbone = createBackbone({ service: 'bench', kafka: { driver: 'kafkajs', brokers }, database: { connectionString }, logger: false })
 const drained = Promise.withResolvers<void>()
-let [removed, rssMax, began] = [0, 0, performance.now()]
+let [removed, began] = [0, performance.now()]
 backbone.diagnostics.on(({ name, fields }) => {
   if (name === 'relay.term_started') began = performance.now()
   if (name !== 'relay.removed' || !('messages' in fields)) return
   removed += fields.messages
-  rssMax = Math.max(rssMax, process.memoryUsage.rss())
   if (removed >= events) drained.resolve()
 })
 await backbone.start({ run: ['relay'] })
@@ -29,7 +28,6 @@ await pause(idleMs)
 const { user, system } = process.cpuUsage(before.cpu)
 const report = {
   eventsPerSecond,
-  rssMax,
   idleShare: (user + system) / 1_000 / idleMs,
   queriesPerSecond: ((await queries()) - before.queries) / (idleMs / 1_000),
 }

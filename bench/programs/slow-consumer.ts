@@ -1,21 +1,26 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { createBackbone } from 'trunkline'
+import { type ContractDefinition, contract } from 'trunkline/contract'
 import { z } from 'zod'
-import { createBackbone } from '../../src/backbone.ts'
-import { slowEventOn } from '../slow-event.ts'
 
 const planSchema = z.strictObject({
   brokers: z.array(z.string()),
   connectionString: z.string(),
-  topic: z.string(),
+  definition: z.custom<ContractDefinition>(),
   handlerMs: z.int(),
   forMs: z.int(),
 })
-const { brokers, connectionString, topic, handlerMs, forMs } = planSchema.parse(JSON.parse(process.argv[2] ?? '{}'))
+const { brokers, connectionString, definition, handlerMs, forMs } = planSchema.parse(JSON.parse(process.argv.at(-1) ?? ''))
 
-const backbone = createBackbone({ service: topic, kafka: { driver: 'kafkajs', brokers }, database: { connectionString }, logger: false })
+const backbone = createBackbone({
+  service: definition.topic,
+  kafka: { driver: 'kafkajs', brokers },
+  database: { connectionString },
+  logger: false,
+})
 let handled = 0
 backbone.subscribe(
-  slowEventOn(topic),
+  contract<{ kind: 'event'; name: 'bench.Slow'; input: object; data: object; reply: void }>(definition),
   async () => {
     await pause(handlerMs)
     handled++

@@ -1,3 +1,5 @@
+import type { KnownTexts } from './known-texts.ts'
+
 /** Microseconds from the epoch to the first of January 2000, where PostgreSQL begins to count. */
 const TIMES_BEGIN_MS = 946_684_800_000
 /** Upper halves of numbers below 2⁵³. */
@@ -21,17 +23,13 @@ export class BinaryRow {
 
   int8(): bigint {
     this.#at += 12
-    const high = this.#bytes.readInt32BE(this.#at - 8)
-    // One object instead of five, as long as a number holds it.
-    if (high < HIGH_MAX && high >= 0) return BigInt(high * 2 ** 32 + this.#bytes.readUInt32BE(this.#at - 4))
-    return this.#bytes.readBigInt64BE(this.#at - 8)
+    return int8At(this.#bytes, this.#at - 8)
   }
 
   /** A time, in milliseconds since the epoch. */
   timeMs(): number {
     this.#at += 12
-    const micros = this.#bytes.readInt32BE(this.#at - 8) * 2 ** 32 + this.#bytes.readUInt32BE(this.#at - 4)
-    return TIMES_BEGIN_MS + Math.floor(micros / 1_000)
+    return timeMsAt(this.#bytes, this.#at - 8)
   }
 
   uuid(): string {
@@ -43,6 +41,13 @@ export class BinaryRow {
     const length = this.#length()
     this.#at += length
     return this.#bytes.toString('utf8', this.#at - length, this.#at)
+  }
+
+  /** As `text`, without making one where it is known. */
+  knownText(known: KnownTexts): string {
+    const length = this.#length()
+    this.#at += length
+    return known.read(this.#bytes, this.#at - length, this.#at)
   }
 
   /** How many bytes the next `count` columns are, each behind its length. */
@@ -62,6 +67,19 @@ export class BinaryRow {
     this.#at += 4
     return this.#bytes.readInt32BE(this.#at - 4)
   }
+}
+
+export function int8At(bytes: Buffer, at: number): bigint {
+  const high = bytes.readInt32BE(at)
+  // One object instead of five, as long as a number holds it.
+  if (high < HIGH_MAX && high >= 0) return BigInt(high * 2 ** 32 + bytes.readUInt32BE(at + 4))
+  return bytes.readBigInt64BE(at)
+}
+
+/** A time, in milliseconds since the epoch. */
+export function timeMsAt(bytes: Buffer, at: number): number {
+  const micros = bytes.readInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4)
+  return TIMES_BEGIN_MS + Math.floor(micros / 1_000)
 }
 
 export function uuidAt(bytes: Buffer, at: number): string {

@@ -26,12 +26,12 @@ export function passValues(term: Term, pass: Pass): unknown[] {
   ]
 }
 
-/** @returns `undefined` when the term is over */
-export function toPassResult([head, ...rows]: readonly PendingRow[], pass: Pass): PassResult | undefined {
-  const facts: { mine: boolean; last: number | string; oldest: string; holds: boolean; running: readonly string[] } = JSON.parse(
-    head?.topic ?? '{}',
-  )
-  head?.release()
+/**
+ * @param told what the first line of the answer carries
+ * @returns `undefined` when the term is over
+ */
+export function toPassResult(told: string, rows: readonly PendingRow[], pass: Pass): PassResult | undefined {
+  const facts: { mine: boolean; last: number | string; oldest: string; holds: boolean; running: readonly string[] } = JSON.parse(told)
   if (facts.mine !== true) return undefined
   let bytes = 0
   for (const row of rows) bytes += row.size
@@ -69,19 +69,18 @@ export const passSql = `
   with lease as materialized (
     select (owner = $1 and epoch = $2 and expires_at > trunkline.now()) is true as mine from trunkline.outbox_lease where shard = 0
   )
-  select 0::bigint as seq,
-         json_build_object(
+  select json_build_object(
            'mine', lease.mine,
            'last', (select (last_value - (not is_called)::int)::text from trunkline.outbox_seq_seq),
            'oldest', pg_snapshot_xmin(pg_current_snapshot())::text,
            'holds', $21::xid8[] <@ array(select pg_snapshot_xip(pg_current_snapshot())),
            'running', array(select running::text from pg_snapshot_xip(pg_current_snapshot()) as running where running < $22::xid8)
          )::text as topic,
-         0 as key_hash, 'epoch'::timestamptz as created_at, '00000000-0000-0000-0000-000000000000'::uuid as id,
+         0::bigint as seq, 0 as key_hash, 'epoch'::timestamptz as created_at, '00000000-0000-0000-0000-000000000000'::uuid as id,
          null::bytea as key, null::bytea as value, ''::bytea as headers
     from lease
    union all
-  select head.seq, head.topic, head.key_hash, head.created_at, head.id, head.key, head.value, head.headers
+  select head.topic, head.seq, head.key_hash, head.created_at, head.id, head.key, head.value, head.headers
     from (
       select o.*, sum(${sizeSql}) over (order by o.seq rows unbounded preceding) - ${sizeSql} as bytes_before
         from trunkline.outbox as o

@@ -155,7 +155,10 @@ class PostgresOutboxStore implements OutboxStore {
   }
 
   async readBacklog(floor: bigint, withinMs: number): Promise<Backlog> {
-    const [backlog] = await this.#writer.askWithin(backlogSql, [floor, BACKLOG_COUNTED_MAX + 1], withinMs, readBacklogRow)
+    let backlog: Backlog | undefined
+    await this.#writer.askWithin(backlogSql, [floor, BACKLOG_COUNTED_MAX + 1], withinMs, (row) => {
+      backlog = readBacklogRow(row)
+    })
     if (backlog === undefined) throw new TransientError('DATABASE_UNAVAILABLE', 'The server gave no answer to a question that has one.')
     return backlog
   }

@@ -11,12 +11,14 @@ const SPARE_MAX = 32
 /** Memory that is cut into cells of one size. */
 export class Slab {
   readonly bytes: Buffer
+  readonly #onFree: (slab: Slab, wasFull: boolean) => void
   readonly #free: number[] = []
   #cellBytes = 0
   #cells = 0
 
-  constructor(length: number) {
+  constructor(length: number, onFree: (slab: Slab, wasFull: boolean) => void) {
     this.bytes = Buffer.allocUnsafeSlow(length)
+    this.#onFree = onFree
   }
 
   get cellBytes(): number {
@@ -45,8 +47,11 @@ export class Slab {
     return this.#free.pop() ?? 0
   }
 
+  /** The cell that begins there is free again. */
   give(at: number): void {
+    const wasFull = this.isFull
     this.#free.push(at)
+    this.#onFree(this, wasFull)
   }
 }
 
@@ -84,14 +89,6 @@ export class RowMemory {
     return { slab, at }
   }
 
-  /** The cell that begins there is free again. */
-  give(slab: Slab, at: number): void {
-    const wasFull = slab.isFull
-    slab.give(at)
-    if (slab.cellBytes > CELL_BYTES_MAX) this.#shrink(slab)
-    else this.#keep(slab, wasFull)
-  }
-
   #keep(slab: Slab, wasFull: boolean): void {
     const open = this.#openOf(slab.cellBytes)
     if (wasFull) open.push(slab)
@@ -118,7 +115,7 @@ export class RowMemory {
 
   #grow(bytes: number): Slab {
     this.#bytes += bytes
-    return new Slab(bytes)
+    return new Slab(bytes, (slab, wasFull) => (slab.cellBytes > CELL_BYTES_MAX ? this.#shrink(slab) : this.#keep(slab, wasFull)))
   }
 
   #shrink({ bytes }: Slab): void {

@@ -70,12 +70,12 @@ export class SingleSession {
   /**
    * As `ask`, for many rows, and for what others must not wait for.
    *
-   * @param read makes of each row what is kept of it; the row itself is gone then
+   * @param onRow gets each row, which is gone when it returns
    * @throws TransientError `STATEMENT_TOO_SLOW` the server had said nothing for `withinMs`, and broke it off when it was
    * told to; or it had a limit of its own
    */
-  askWithin<Row>(text: string, values: readonly unknown[], withinMs: number, read: (row: BinaryRow) => Row): Promise<Row[]> {
-    return this.whileSilent(() => this.#askWithin(text, values, withinMs, read))
+  askWithin(text: string, values: readonly unknown[], withinMs: number, onRow: (row: BinaryRow) => void): Promise<void> {
+    return this.whileSilent(() => this.#askWithin(text, values, withinMs, onRow))
   }
 
   /** Does `work` when what was asked before is answered; what is asked meanwhile waits until it is done. */
@@ -106,7 +106,7 @@ export class SingleSession {
     if (!(await endsWithin(ended, deadlineMs))) this.#abandon()
   }
 
-  async #askWithin<Row>(text: string, values: readonly unknown[], withinMs: number, read: (row: BinaryRow) => Row): Promise<Row[]> {
+  async #askWithin(text: string, values: readonly unknown[], withinMs: number, onRow: (row: BinaryRow) => void): Promise<void> {
     let heard = this.#bytesRead()
     let cancelled: Promise<CancelFate> | undefined
     // What comes over a slow network is on its way: it would not come sooner if it were asked for again.
@@ -115,7 +115,7 @@ export class SingleSession {
       heard = this.#bytesRead()
     }, withinMs)
     try {
-      return await this.#mapped(text, () => this.#runBinary(text, values, read))
+      await this.#mapped(text, () => this.#runBinary(text, values, onRow))
     } catch (error) {
       // Also where the server has a limit of its own (statement_timeout) that is shorter: a shorter step helps as well.
       if (codeOf(error) !== CANCELLED) throw error
@@ -140,7 +140,7 @@ export class SingleSession {
     })
   }
 
-  async #mapped<Row>(text: string, run: () => Promise<Row[]>): Promise<Row[]> {
+  async #mapped<Answer>(text: string, run: () => Promise<Answer>): Promise<Answer> {
     try {
       return await run().catch((error: unknown) => {
         if (!this.#prepared.isRefusal(error, text)) throw error
@@ -151,12 +151,11 @@ export class SingleSession {
     }
   }
 
-  async #runBinary<Row>(text: string, values: readonly unknown[], read: (row: BinaryRow) => Row): Promise<Row[]> {
-    const rows: Row[] = []
+  async #runBinary(text: string, values: readonly unknown[], onRow: (row: BinaryRow) => void): Promise<void> {
     const unreadable: unknown[] = []
     this.#tap.rowsTo((bytes, at) => {
       try {
-        rows.push(read(new BinaryRow(bytes, at)))
+        onRow(new BinaryRow(bytes, at))
       } catch (error) {
         unreadable.push(error)
       }
@@ -169,7 +168,6 @@ export class SingleSession {
       this.#tap.rowsTo(undefined)
     }
     if (unreadable.length > 0) throw unreadable[0]
-    return rows
   }
 
   /** Where the server has not said that a statement is over, rows may still come, and must not be taken for the next answer's. */

@@ -2,46 +2,59 @@ import { unpackHeaders } from '../../core/broker/header-bytes.ts'
 import type { HeaderPair, StoredRecord } from '../../core/broker/log-producer.ts'
 import { partAt, storedParts } from '../../core/broker/stored-record.ts'
 import { type PendingRow, ROW_OVERHEAD } from '../../core/outbox/outbox-store.ts'
-import { type BinaryRow, uuidAt } from './binary-row.ts'
+import { type BinaryRow, int8At, timeMsAt, uuidAt } from './binary-row.ts'
 import type { RowMemory, Slab } from './row-memory.ts'
 
 const NOTHING = Buffer.alloc(0)
-/** The id, the key, the value and the headers, each behind its length in four bytes. */
-const COLUMNS = 4
-const ID_AT = 4
+// Each column stands behind its length in four bytes. The first four have always the same length.
+const SEQ_AT = 4
+const KEY_HASH_AT = 16
+const TIME_AT = 24
+const ID_AT = 36
+const KEY_AT = 52
+/** seq, key_hash, created_at, id, key, value, headers */
+const COLUMNS = 7
+const SEQ_BYTES = 8
 export const ID_BYTES = 16
-/** What the lengths and the id take. */
-const FRAME_BYTES = COLUMNS * 4 + ID_BYTES
+/** What is no part of the message: the first four columns, and the lengths of the others. */
+const FRAME_BYTES = KEY_AT + 12
 
 /**
  * A row of the outbox whose bytes lie in memory that is used again when it is released.
  *
  * Of everything that a drain makes these alone, ten thousand at a time, live for longer than V8 expects of an object.
- * So they are small, and the rest is read from the bytes when somebody asks; who asks after the release hears so.
+ * So they are small, and whatever is not here is read from the bytes when somebody asks; who asks after the release
+ * hears so.
  */
 export class SlabRow implements PendingRow {
-  readonly seq: bigint
   readonly topic: string
-  readonly keyHash: number
-  readonly timestampMs: number
   readonly size: number
-  readonly #rows: RowMemory
+  inFlightAt: number | undefined
   readonly #at: number
   #slab: Slab | undefined
 
-  /** @param row at its first column: seq, topic, key_hash, created_at, id, key, value, headers */
-  constructor(row: BinaryRow, topics: Map<string, string>, rows: RowMemory) {
-    this.seq = row.int8()
-    this.topic = known(topics, row.text())
-    this.keyHash = row.int4()
-    this.timestampMs = row.timeMs()
+  /** @param row at its second column: topic, seq, key_hash, created_at, id, key, value, headers */
+  constructor(topic: string, row: BinaryRow, memory: RowMemory) {
     const length = row.lengthOf(COLUMNS)
-    const { slab, at } = rows.take(length)
+    const { slab, at } = memory.take(length)
     row.copyTo(slab.bytes, at, length)
-    this.#rows = rows
-    this.#slab = slab
-    this.#at = at
+    this.topic = topic
     this.size = length - FRAME_BYTES + ROW_OVERHEAD
+    this.inFlightAt = undefined
+    this.#at = at
+    this.#slab = slab
+  }
+
+  get seq(): bigint {
+    return int8At(this.memory, this.#at + SEQ_AT)
+  }
+
+  get keyHash(): number {
+    return this.memory.readInt32BE(this.#at + KEY_HASH_AT)
+  }
+
+  get timestampMs(): number {
+    return timeMsAt(this.memory, this.#at + TIME_AT)
   }
 
   get id(): string {
@@ -66,34 +79,27 @@ export class SlabRow implements PendingRow {
 
   /** @throws Error it was released */
   get memory(): Buffer {
-    if (this.#slab === undefined) throw new Error(`Row ${this.seq} of topic "${this.topic}" was released: its memory holds other rows.`)
+    if (this.#slab === undefined) throw new Error(`A row of topic "${this.topic}" was released: its memory holds other rows.`)
     return this.#slab.bytes
   }
 
-  /** Where the length of the key begins, behind the id. */
+  /** Where the length of the key begins. */
   get at(): number {
-    return this.#at + ID_AT + ID_BYTES
+    return this.#at + KEY_AT
+  }
+
+  /** The eight bytes of its number. */
+  copySeq(target: Buffer, start: number): void {
+    this.memory.copy(target, start, this.#at + SEQ_AT, this.#at + SEQ_AT + SEQ_BYTES)
   }
 
   /** The sixteen bytes of its id. */
   copyId(target: Buffer, start: number): void {
-    this.memory.copy(target, start, this.#at + ID_AT, this.at)
+    this.memory.copy(target, start, this.#at + ID_AT, this.#at + ID_AT + ID_BYTES)
   }
 
   release(): void {
-    if (this.#slab === undefined) return
-    this.#rows.give(this.#slab, this.#at)
+    this.#slab?.give(this.#at)
     this.#slab = undefined
   }
-}
-
-const TOPICS_MAX = 1_000
-
-/** One text for all rows of a topic. */
-function known(topics: Map<string, string>, topic: string): string {
-  const found = topics.get(topic)
-  if (found !== undefined) return found
-  if (topics.size >= TOPICS_MAX) topics.clear()
-  topics.set(topic, topic)
-  return topic
 }

@@ -32,8 +32,9 @@ export class HeldKeys {
     keys.set(nameOf(hold), { hold, from })
   }
 
+  /** Asked twice for every row: its key and its id, which are made when they are asked for, are not needed where nothing of its topic is held. */
   has(row: PendingRow): boolean {
-    return this.#knownOf({ topic: row.topic, key: row.key, headId: row.id }) !== undefined
+    return this.#topics.has(row.topic) && this.#knownOf({ topic: row.topic, key: row.key, headId: row.id }) !== undefined
   }
 
   /** @returns from where on the key's rows are to be read; `undefined` when it was not held */

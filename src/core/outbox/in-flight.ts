@@ -1,14 +1,18 @@
 import { lowest } from './lowest.ts'
 import type { PendingRow } from './outbox-store.ts'
 
-/** Rows that were read and are not yet known to be gone. As long as a row is here its bytes are; when it leaves it is released. */
+/**
+ * Rows that were read and are not yet known to be gone. As long as a row is here its bytes are; when it leaves it is released.
+ *
+ * Each row knows its place, and the last one moves to where another left: a set would make 63 bytes of garbage a message.
+ */
 export class InFlight {
-  readonly #rows = new Set<PendingRow>()
+  readonly #rows: PendingRow[] = []
   #bytes = 0
   #highest = 0n
 
   get size(): number {
-    return this.#rows.size
+    return this.#rows.length
   }
 
   get bytes(): number {
@@ -16,15 +20,19 @@ export class InFlight {
   }
 
   add(row: PendingRow): void {
-    this.#rows.add(row)
+    row.inFlightAt = this.#rows.push(row) - 1
     this.#bytes += row.size
-    if (row.seq > this.#highest) this.#highest = row.seq
+    const { seq } = row
+    if (seq > this.#highest) this.#highest = seq
   }
 
   /** They are gone from the table, or were left there, and are released. */
   forget(rows: readonly PendingRow[]): void {
     for (const row of rows) {
-      if (!this.#rows.delete(row)) continue
+      const at = row.inFlightAt
+      if (at === undefined || this.#rows[at] !== row) continue
+      this.#fill(at)
+      row.inFlightAt = undefined
       this.#bytes -= row.size
       row.release()
     }
@@ -45,6 +53,13 @@ export class InFlight {
 
   get lowest(): bigint | undefined {
     return lowest(this.#numbers())
+  }
+
+  #fill(at: number): void {
+    const last = this.#rows.pop()
+    if (last === undefined || at === this.#rows.length) return
+    this.#rows[at] = last
+    last.inFlightAt = at
   }
 
   *#numbers(): Generator<bigint> {

@@ -25,6 +25,8 @@ export interface PendingRow extends LogRecord, Pick<OutboxRow, 'id' | 'topic' | 
   readonly seq: bigint
   /** What it counts for in limits of bytes: its key, value and headers, and {@link ROW_OVERHEAD}. */
   readonly size: number
+  /** Its place among the rows in flight while it is one of them: what `InFlight` writes there. */
+  inFlightAt?: number | undefined
   /**
    * Its memory is used for other rows from now on: nobody reads its id, key, value or headers any more, nor views of
    * them that were handed out. Whoever has read rows releases each when it is gone from the table, or left there.

@@ -98,9 +98,9 @@ export class RelayLane {
   }
 
   /** Sends rows until the fate of each is known. @returns whether the lane may go on; if not, what is left of them is back in the table */
-  async #settle(batch: readonly PendingRow[]): Promise<boolean> {
-    const { rows, rest } = this.#readable(batch)
-    if (!(await this.#send(rows))) {
+  async #settle(batch: PendingRow[]): Promise<boolean> {
+    const rest = this.#readable(batch)
+    if (!(await this.#send(batch))) {
       this.#leave(rest)
       return false
     }
@@ -171,18 +171,23 @@ export class RelayLane {
   }
 
   /**
-   * What can be sent of a batch. Rows of held keys wait in the table; a row that cannot be read holds its key.
+   * What can be sent of a batch, whose list is shortened to that. Rows of held keys wait in the table; a row that cannot be read holds its key.
    *
-   * @returns `rest`: the rows from the first one on that must wait and could not be held
+   * @returns the rows from the first one on that must wait and could not be held
    */
-  #readable(batch: readonly PendingRow[]): { rows: readonly PendingRow[]; rest: readonly PendingRow[] } {
-    const rows: PendingRow[] = []
+  #readable(batch: PendingRow[]): readonly PendingRow[] {
+    let rest: readonly PendingRow[] = []
+    let count = 0
     for (const [index, row] of batch.entries()) {
-      if (!this.#parts.held.has(row) && this.#isReadable(row)) rows.push(row)
+      if (!this.#parts.held.has(row) && this.#isReadable(row)) batch[count++] = row
       else if (this.#parts.held.has(row)) this.#events.onLeft([row])
-      else return { rows, rest: batch.slice(index) }
+      else {
+        rest = batch.slice(index)
+        break
+      }
     }
-    return { rows, rest: [] }
+    batch.length = count
+    return rest
   }
 
   /** A row that cannot be read would fail its whole batch later. Its key is held by that, or its topic waits. */

@@ -70,8 +70,9 @@ export class Removals {
         return store.remove(this.#term, rows)
       })
       if (transactionId === undefined) return this.#events.onOver()
+      const slowestMs = this.#slowestMs(rows)
       this.#events.onRemoved(rows, transactionId)
-      diagnostics.emit('relay.removed', { messages: rows.length, slowestMs: this.#slowestMs(rows) })
+      diagnostics.emit('relay.removed', { messages: rows.length, slowestMs })
     }
     this.#removing = undefined
   }

@@ -10,16 +10,23 @@ interface RelayFlags extends AddressFlags {
   readonly service?: string
 }
 
+const helpText = `
+It starts itself again, once, as "node --max-semi-space-size=4", so that Node keeps its memory small. A limit of your
+own in NODE_OPTIONS stays as it is; with 0 Node decides.`
+
 /** `trunkline relay`: the outbox is emptied by a process of its own. */
 export function relayCommand(): Command {
   const command = new Command('relay')
     .description('empty the outbox of a service from a process of its own; run several for stand-by, one works at a time')
     .option('--service <name>', 'for names in Kafka and PostgreSQL (default: "service" of trunkline.config.ts, or relay)')
+    .addHelpText('after', helpText)
   return takesKafka(takesDatabase(command)).action(async (flags: RelayFlags) => {
     const config = await loadConfigFile(process.cwd())
     const given = {
       ...config,
       service: flags.service ?? config.service ?? 'relay',
+      // A thread of 20 MB for what cannot happen here: no handler runs, and an owner that stands still loses its lease.
+      watchdog: config.watchdog ?? false,
       kafka: await kafkaGiven(flags),
       database: { connectionString: await databaseUrl(flags) },
     }

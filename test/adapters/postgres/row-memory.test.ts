@@ -21,7 +21,7 @@ describe('the memory of rows', () => {
           live.push({ bytes, mark, cell })
           for (let index = 0; index < gives && live.length > 0; index++) {
             const [given] = live.splice((step * 7) % live.length, 1)
-            if (given !== undefined) memory.give(given.cell.slab, given.cell.at)
+            if (given !== undefined) given.cell.slab.give(given.cell.at)
           }
         }
 
@@ -38,7 +38,7 @@ describe('the memory of rows', () => {
     const stays = memory.take(700)
     const round = (bytes: number): void => {
       const cells = Array.from({ length: 500 }, () => memory.take(bytes))
-      for (const { slab, at } of cells) memory.give(slab, at)
+      for (const { slab, at } of cells) slab.give(at)
     }
     round(700)
     const before = memory.bytes
@@ -46,7 +46,7 @@ describe('the memory of rows', () => {
     for (let index = 0; index < 100; index++) round(700 + index)
 
     expect(memory.bytes).toBeLessThanOrEqual(before + 2 * SLAB_BYTES)
-    memory.give(stays.slab, stays.at)
+    stays.slab.give(stays.at)
   })
 
   test('gives back what nobody needs: large rows at once, and all but two megabytes of empty slabs', () => {
@@ -55,8 +55,8 @@ describe('the memory of rows', () => {
     const cells = Array.from({ length: 10_000 }, () => memory.take(1_000))
     const held = memory.bytes
 
-    memory.give(large.slab, large.at)
-    for (const { slab, at } of cells) memory.give(slab, at)
+    large.slab.give(large.at)
+    for (const { slab, at } of cells) slab.give(at)
 
     expect(held).toBeGreaterThan(15_000_000)
     expect(memory.bytes).toBeLessThanOrEqual(33 * SLAB_BYTES)
@@ -70,8 +70,8 @@ describe('a row in it', () => {
   const number = Buffer.alloc(8)
   number.writeBigInt64BE(7n)
   const columns = (key: Buffer | null, value: Buffer | null): (Buffer | null)[] => [
-    number,
     Buffer.from('orders'),
+    number,
     Buffer.alloc(4, 1),
     Buffer.alloc(8),
     id,
@@ -87,7 +87,8 @@ describe('a row in it', () => {
       return Buffer.concat([length, column ?? Buffer.alloc(0)])
     })
     const bytes = Buffer.concat([Buffer.alloc(2), ...parts])
-    const row = new SlabRow(new BinaryRow(bytes, 0), new Map(), memory)
+    const columnsOfRow = new BinaryRow(bytes, 0)
+    const row = new SlabRow(columnsOfRow.text(), columnsOfRow, memory)
     bytes.fill(1)
     return row
   }
@@ -95,13 +96,14 @@ describe('a row in it', () => {
   test('has every byte of what it was read from, which may be used again', () => {
     const row = read(new RowMemory(), null, Buffer.alloc(0))
     const other = read(new RowMemory(), Buffer.from([0, 255]), Buffer.from('v'.repeat(100_000)))
-    const target = Buffer.alloc(16)
+    const target = Buffer.alloc(24)
     row.copyId(target, 0)
+    row.copySeq(target, 16)
 
     expect(row).toMatchObject({ seq: 7n, topic: 'orders', keyHash: 0x01010101, timestampMs: Date.UTC(2000, 0, 1), size: 17 + 64 })
     expect([row.id, row.key, row.value, row.headers]).toEqual(['0198f000-0000-7000-8000-000000000003', null, Buffer.alloc(0), headers])
     expect([other.key, other.value, other.headers]).toEqual([Buffer.from([0, 255]), Buffer.from('v'.repeat(100_000)), headers])
-    expect(target).toEqual(id)
+    expect(target).toEqual(Buffer.concat([id, number]))
   })
 
   test('cannot be read after its release, and is released once', () => {
@@ -113,8 +115,8 @@ describe('a row in it', () => {
     row.release()
     const third = read(memory, Buffer.from('c'), Buffer.from('three'))
 
-    for (const part of ['id', 'key', 'value', 'headers', 'memory'] as const)
-      expect(() => row[part]).toThrow('Row 7 of topic "orders" was released')
+    for (const part of ['seq', 'keyHash', 'timestampMs', 'id', 'key', 'value', 'headers', 'memory'] as const)
+      expect(() => row[part]).toThrow('A row of topic "orders" was released')
     expect([next.value?.toString(), third.value?.toString()]).toEqual(['two', 'three'])
   })
 })

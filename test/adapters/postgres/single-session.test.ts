@@ -1,6 +1,5 @@
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import type { BinaryRow } from '../../../src/adapters/postgres/binary-row.ts'
 import { SingleSession } from '../../../src/adapters/postgres/single-session.ts'
 import { createTestDatabase } from '../../kit/database.ts'
 import { until } from '../../kit/wait.ts'
@@ -34,14 +33,19 @@ async function withoutCancel(url: string): Promise<string> {
   return through.href
 }
 
-const number = (row: BinaryRow): number => row.int4()
+/** The numbers that a statement answers with. */
+async function numbers(session: SingleSession, text: string, withinMs: number): Promise<number[]> {
+  const found: number[] = []
+  await session.askWithin(text, [], withinMs, (row) => found.push(row.int4()))
+  return found
+}
 
 test('breaks off a statement that takes too long, and answers the next', async () => {
   const { url } = await createTestDatabase()
   const { session, lost } = await sessionAt(url)
 
-  const slow = await session.askWithin('select 1 from pg_sleep(20)', [], 50, number).catch((error: unknown) => error)
-  const next = await session.askWithin('select 2', [], 5_000, number)
+  const slow = await numbers(session, 'select 1 from pg_sleep(20)', 50).catch((error: unknown) => error)
+  const next = await numbers(session, 'select 2', 5_000)
 
   expect(slow).toMatchObject({ name: 'TransientError', code: 'STATEMENT_TOO_SLOW' })
   expect(next).toEqual([2])
@@ -52,7 +56,7 @@ test('is not used again where nobody says that the request to break off was seen
   const { url } = await createTestDatabase()
   const { session, lost } = await sessionAt(await withoutCancel(url))
 
-  const slow = await session.askWithin('select 1 from pg_sleep(0.3)', [], 50, number).catch((error: unknown) => error)
+  const slow = await numbers(session, 'select 1 from pg_sleep(0.3)', 50).catch((error: unknown) => error)
   const next = await session.ask('select 2').catch((error: unknown) => error)
 
   expect(slow).toEqual([1])
@@ -65,7 +69,7 @@ test('a statement that was not answered in time is the last one: its rows are no
   const { session, lost } = await sessionAt(url)
 
   const late = await session.ask('select 1 from pg_sleep(0.2)', [], 50).catch((error: unknown) => error)
-  const next = await session.askWithin('select 2', [], 5_000, number).catch((error: unknown) => error)
+  const next = await numbers(session, 'select 2', 5_000).catch((error: unknown) => error)
 
   expect(late).toMatchObject({ name: 'TransientError', code: 'DATABASE_UNAVAILABLE' })
   expect(next).toMatchObject({ name: 'TransientError', code: 'DATABASE_UNAVAILABLE' })

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect } from 'vitest'
 import type { Run as Ground } from '../../kit/run.ts'
 import { beginRun, onKafka } from '../../kit/scenario.ts'
@@ -20,6 +21,12 @@ async function ownerOf(relays: readonly Run[]): Promise<Run> {
   return await until('an owner', () => relays.find((relay) => relay.process.exitCode === null && terms(relay) > 0), 30_000)
 }
 
+/** Of its process, as far as the system tells them. */
+function threadsOf({ process: { pid } }: Run): string[] {
+  const tasks = `/proc/${pid}/task`
+  return existsSync(tasks) ? readdirSync(tasks).map((task) => readFileSync(`${tasks}/${task}/comm`, 'utf8').trim()) : []
+}
+
 describe('three stand-alone relays', () => {
   onKafka('the next one takes over within the lease after a SIGKILL, and at once after a SIGTERM', { timeout: 120_000 }, async () => {
     await using ground = await beginRun()
@@ -30,6 +37,7 @@ describe('three stand-alone relays', () => {
       await ground.publishAll(['a', 'b'], 3)
       await ground.relayed()
       const before = relays.map(terms)
+      const threads = relays.flatMap(threadsOf)
 
       first.process.kill('SIGKILL')
       await first.end()
@@ -49,6 +57,7 @@ describe('three stand-alone relays', () => {
       await ground.relayed()
 
       expect(before.toSorted((a, b) => a - b)).toEqual([0, 0, 1])
+      expect(threads.filter((name) => name.startsWith('trunkline'))).toEqual([])
       expect(took).toEqual({ soon: true })
       expect(code).toBe(0)
       expect(await ground.query('select epoch::int as terms from trunkline.outbox_lease')).toEqual([{ terms: 3 }])
