@@ -249,8 +249,11 @@ describe('the sweep', () => {
     )
     await witness.saw('relay.overlooked', () => true, 1, 30_000)
     await bench.relayed()
+    const told = (): Promise<unknown[]> => bench.query("select subject from trunkline.incident where kind = 'row_overlooked'")
+    // It is told beside the work.
+    await until('the incident', async () => (await told()).length > 0)
 
     expect((await bench.messages('t'))[0]).toContain('z1')
-    expect(await bench.query("select subject from trunkline.incident where kind = 'row_overlooked'")).toEqual([{ subject: 'outbox' }])
+    expect(await told()).toEqual([{ subject: 'outbox' }])
   })
 })
