@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import type { BackboneDiagnostics, DiagnosticCatalogue } from '../../core/diagnostics.ts'
 import type { Logger } from '../../core/logger.ts'
+import { SaidLately } from './said-lately.ts'
 
 /** A pino logger on standard output, one JSON line a record. */
 export function createLogger(service: string, level: 'debug' | 'info' | 'warn' | 'error' | 'silent'): Logger {
@@ -44,11 +45,21 @@ const levels: Partial<Record<keyof DiagnosticCatalogue, Level>> = {
   'service.stopped': 'info',
 }
 
-/** Writes diagnostics as log lines: the name is the message, the facts are its fields. @returns stops doing so */
-export function logDiagnostics(diagnostics: BackboneDiagnostics, logger: Logger): () => void {
+/**
+ * Writes diagnostics as log lines: the name is the message, the facts are its fields. A warning that says the same as one
+ * of the last minute is a debug line.
+ *
+ * @returns stops doing so
+ */
+export function logDiagnostics(diagnostics: BackboneDiagnostics, logger: Logger, nowMs = (): number => performance.now()): () => void {
+  const said = new SaidLately()
   return diagnostics.on(({ name, fields }) => {
-    const level = levels[name] ?? 'debug'
-    if (logger.isLevelEnabled?.(level) !== false) logger[level](printable(fields), name)
+    const usual = levels[name] ?? 'debug'
+    // Most are debug lines that nobody wants: they cost no more than this question.
+    if (logger.isLevelEnabled?.(usual) === false) return
+    const facts = printable(fields)
+    if (usual === 'warn' && said.has(`${name} ${JSON.stringify(facts)}`, nowMs())) logger.debug(facts, name)
+    else logger[usual](facts, name)
   })
 }
 

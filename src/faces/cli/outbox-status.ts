@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { HeldKey } from '../../adapters/postgres/queries/held-keys.ts'
 import { type OutboxStatus, readOutboxStatus } from '../../adapters/postgres/queries/outbox-status.ts'
 import { type AddressFlags, takesDatabase, takesJson, withDatabase } from './operator.ts'
-import { age, count, printJson, printTable, say } from './print.ts'
+import { age, cleaned, count, printJson, printTable, say } from './print.ts'
 
 /** `trunkline outbox status`. */
 export function outboxStatusCommand(): Command {
@@ -39,7 +39,7 @@ function print(status: OutboxStatus): void {
     ]),
   )
   const troubles = topics.flatMap(({ trouble }) => trouble ?? [])
-  section(troubles.length > 0, () => console.log(troubles.join('\n')))
+  section(troubles.length > 0, () => console.log(troubles.map(cleaned).join('\n')))
   section(held.length > 0, () => printHeld(held))
   section(writers.length > 0, () =>
     printTable(writers, [

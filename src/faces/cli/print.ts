@@ -27,6 +27,11 @@ export function printTable<Row>(rows: readonly Row[], columns: readonly Column<R
     )
 }
 
+/** For a terminal: what would steer it is a dot. */
+export function cleaned(text: string): string {
+  return text.replace(controls, '·')
+}
+
 /** Progress and remarks, on standard error: what is piped elsewhere stays data. */
 export function say(line: string): void {
   process.stderr.write(`${line}\n`)
@@ -51,7 +56,7 @@ export function age(ms: number | null): string {
 }
 
 function cellOf(value: string | number | bigint | null): string {
-  return value === null ? '-' : String(value).replace(controls, '·')
+  return value === null ? '-' : cleaned(String(value))
 }
 
 function aligned(cell: string, width: number, right = false): string {

@@ -83,11 +83,11 @@ test('status says why a topic waits as a whole, as long as that lasts', async ()
   await client.query(incident, ['It was missing.', '-10 minutes'])
 
   const over = JSON.parse((await trunkline(['outbox', 'status', '--json'], at())).stdout)
-  await client.query(incident, ['Topic "orders" does not exist. Create it.', '0'])
+  await client.query(incident, ['Topic "orders" does not exist. Create\u001b[2J it.', '0'])
   const lasting = await trunkline(['outbox', 'status'], at())
 
   expect(over.topics).toMatchObject([{ topic: 'orders', trouble: null }])
-  expect(lasting.stdout).toMatch(/^Topic "orders" does not exist\. Create it\.$/m)
+  expect(lasting.stdout).toMatch(/^Topic "orders" does not exist\. Create·\[2J it\.$/m)
 })
 
 test('status says where to look when a relay is in office, nothing is held, and the oldest is old all the same', async () => {
