@@ -104,7 +104,8 @@ export class TestLife {
     this.watch(backbone).diagnostics.on(({ name, fields }) => this.#misbehave(name, fields))
     for (const register of this.#settings.register) register(backbone)
     try {
-      await backbone.start()
+      // A dead one may ask for seconds what became of its last COMMIT; nobody waits for that.
+      await Promise.race([backbone.start(), process.died])
     } catch (error) {
       if (!process.crashed) throw error
     }

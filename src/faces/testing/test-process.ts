@@ -18,12 +18,18 @@ export interface TestProcessParts {
 /** One life of the service: a backbone, and the connections that die with it. */
 export class TestProcess {
   readonly backbone: Backbone
+  /** Resolves when it dies. */
+  readonly died: Promise<void>
   readonly #parts: TestProcessParts
   readonly #wire: Wire
   readonly #endPool: () => Promise<void>
+  readonly #die: () => void
 
   constructor(parts: TestProcessParts, options: ParsedOptions, databaseUrl: string) {
     this.#parts = parts
+    const death = Promise.withResolvers<void>()
+    this.died = death.promise
+    this.#die = death.resolve
     this.#wire = new Wire({ onStatement: (sql) => this.#onStatement(sql), onCommitSent: () => this.#pass('a commit that was sent') })
     const pool = createPool({
       connection: { connectionString: databaseUrl },
@@ -46,6 +52,7 @@ export class TestProcess {
   crash(): void {
     if (this.crashed) return
     this.#wire.cut()
+    this.#die()
     this.#parts.onCrash()
   }
 
