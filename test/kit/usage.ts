@@ -33,7 +33,8 @@ export function usagesOf({ lines }: Pick<TestProcess, 'lines'>): readonly Usage[
   })
 }
 
-function collector(): () => void {
+/** @returns what runs a major collection */
+export function collector(): () => void {
   setFlagsFromString('--expose-gc')
   const collect: unknown = runInNewContext('gc')
   return () => {

@@ -11,8 +11,9 @@ import type {
 } from '../../core/database/database.ts'
 import type { BackboneDiagnostics } from '../../core/diagnostics.ts'
 import type { Clock } from '../../foundation/clock.ts'
-import { isTrunklineError, PermanentError, TransientError } from '../../foundation/errors.ts'
+import { isTrunklineError, PermanentError } from '../../foundation/errors.ts'
 import { endsWithin } from '../../foundation/service.ts'
+import { endedTransaction } from './ended-transaction.ts'
 import { mapDatabaseError } from './errors.ts'
 import { isFromPg } from './from-pg.ts'
 import { Loan } from './loan.ts'
@@ -20,6 +21,7 @@ import { isReplyLost, resolveLostReply } from './lost-reply.ts'
 import { askOutcome, generationSql, toTransactionId } from './outcome.ts'
 import { PoolEnd } from './pool-end.ts'
 import { PreparedStatements } from './prepared-statements.ts'
+import { sendCommit } from './send-commit.ts'
 import { statement } from './statement.ts'
 import { OpenTransaction } from './transaction.ts'
 import { OpenPart } from './transaction-part.ts'
@@ -76,7 +78,7 @@ export class PostgresDatabase implements Database<Transaction> {
   readonly #options: PostgresDatabaseOptions
   /** The generation of the server by connection; one that is not in here has no limits set yet. */
   readonly #generations = new WeakMap<PoolClient, string>()
-  readonly #open = new WeakMap<Transaction, OpenTransaction | OpenPart>()
+  readonly #open = new WeakMap<Transaction, OpenTransaction | OpenPart | typeof endedTransaction>()
   readonly #poolEnd: PoolEnd | undefined
   readonly #shared = { prepared: new PreparedStatements(), wakefulness: new Wakefulness() }
   readonly transactions = 'own'
@@ -107,8 +109,12 @@ export class PostgresDatabase implements Database<Transaction> {
       transaction.close('now')
       await this.#abandon(loan, transaction, error)
       throw reasonOf(transaction, error)
+    } finally {
+      this.#forget(transaction.face)
     }
   }
+
+  readonly #forget = (face: Transaction): void => void this.#open.set(face, endedTransaction)
 
   /**
    * Where the transaction's number is known, or nobody needs it, the last statements and COMMIT leave in one write; if
@@ -155,7 +161,7 @@ export class PostgresDatabase implements Database<Transaction> {
   part(tx: Transaction, traces = false): TransactionPart<Transaction> {
     const whole = this.#whole(tx)
     whole.beginPart()
-    const part = new OpenPart(whole, traces)
+    const part = new OpenPart(whole, traces, this.#forget)
     this.#open.set(part.tx, part)
     return part
   }
@@ -171,8 +177,7 @@ export class PostgresDatabase implements Database<Transaction> {
   }
 
   numberOf(tx: Transaction): string | undefined {
-    const open = this.#open.get(tx)
-    return open instanceof OpenTransaction ? open.number : undefined
+    return this.#open.get(tx)?.number
   }
 
   queryable(tx: Transaction): Queryable {
@@ -280,21 +285,4 @@ function reasonOf(transaction: OpenTransaction, error: unknown): unknown {
   const lostBy = transaction.lostBy
   const ours = isTrunklineError(lostBy, 'DATABASE_UNAVAILABLE') || isTrunklineError(lostBy, 'DATABASE_CONFLICT')
   return ours ? lostBy : error
-}
-
-async function sendCommit(transaction: OpenTransaction): Promise<void> {
-  const { command } = await transaction.send(statement('commit')).catch((error: unknown) => {
-    throw mapDatabaseError(error, 'COMMIT')
-  })
-  // COMMIT of an aborted transaction succeeds, with another tag and no error.
-  if (command !== 'COMMIT') throw rolledBack(command)
-}
-
-function rolledBack(tag: string): TransientError {
-  return new TransientError(
-    'COMMIT_ROLLED_BACK',
-    `The server answered COMMIT with ${tag}: a statement of the transaction had failed, so nothing was kept. ` +
-      'Let errors of statements reach the backbone, or use tx.savepoint(fn) for a part that may fail.',
-    { tag },
-  )
 }

@@ -69,10 +69,10 @@ export class PendingAnswer implements StatementAnswer {
 
   /** @param tag as `INSERT 0 5`, `UPDATE 3`, `COMMIT` */
   complete(tag: string): void {
-    const [command = '', ...numbers] = tag.split(' ')
-    this.command = command
-    const count = numbers.at(-1)
-    if (count !== undefined && /^\d+$/.test(count)) this.rowCount = Number(count)
+    const end = tag.indexOf(' ')
+    this.command = end < 0 ? tag : tag.slice(0, end)
+    const count = end < 0 ? Number.NaN : Number(tag.slice(tag.lastIndexOf(' ') + 1))
+    if (Number.isInteger(count)) this.rowCount = count
   }
 
   settle(): void {

@@ -51,10 +51,12 @@ export class StatementBytes {
     }
   }
 
-  /** @returns all of it, which is no longer written to */
+  /** @returns all of it, which is kept and written to no longer */
   end(): Buffer {
     this.#append(sync)
-    return this.#bytes.subarray(0, this.#length)
+    const bytes = this.#bytes.subarray(0, this.#length)
+    this.#bytes = nothing
+    return bytes
   }
 
   #parse(name: string, text: string): void {
@@ -145,12 +147,16 @@ function bytesMaxOf(text: string): number {
 function toParameters(values: readonly unknown[]): Parameter[] {
   if (values.length > PARAMETERS_MAX)
     throw new RangeError(`A statement has at most ${PARAMETERS_MAX} parameters, this one has ${values.length}.`)
-  return values.map((value) => {
-    const parameter: unknown = driverUtils.prepareValue(value)
-    if (parameter === null || parameter === undefined) return null
-    if (typeof parameter === 'string' || Buffer.isBuffer(parameter)) return parameter
-    throw new TypeError('A parameter has no text that could be sent.')
-  })
+  return values.map(toParameter)
+}
+
+function toParameter(value: unknown): Parameter {
+  // The driver takes these as they are.
+  if (typeof value === 'string' || Buffer.isBuffer(value)) return value
+  const parameter: unknown = driverUtils.prepareValue(value)
+  if (parameter === null || parameter === undefined) return null
+  if (typeof parameter === 'string' || Buffer.isBuffer(parameter)) return parameter
+  throw new TypeError('A parameter has no text that could be sent.')
 }
 
 /** The driver exports it for such uses, but its types do not say so. */
@@ -161,6 +167,7 @@ const execute = message('E', '\0\0\0\0\0')
 const describeAndExecute = Buffer.concat([message('D', 'P\0'), execute])
 
 const sync = message('S', '')
+const nothing = Buffer.alloc(0)
 
 function message(type: string, body: string): Buffer {
   const length = Buffer.alloc(LENGTH)

@@ -105,6 +105,7 @@ export class StatementGroup extends Query {
     if (this.#at === this.#answers.length) {
       this.#answers[this.#at - 1]?.settle()
       this.callback(null)
+      this.#forgetAnswers()
       return
     }
     // Answers that are missing came to somebody else, or will: nothing that this connection says can be believed.
@@ -173,6 +174,17 @@ export class StatementGroup extends Query {
     const unsettled = this.#answers.slice(Math.min(this.#at, this.#answers.length - 1))
     if (this.#failure !== undefined) unsettled.shift()?.reject(this.#failure)
     for (const answer of unsettled) answer.reject(error)
+    this.#forgetAnswers()
+  }
+
+  /**
+   * The driver's limit for the answer is a function that V8 makes in its old generation, as one that is assigned to a
+   * property, and what it names lives until the next major collection: this query, and with it all that waited for answers.
+   */
+  #forgetAnswers(): void {
+    this.#answers.length = 0
+    this.#failure = undefined
+    this.#turnTo(0)
   }
 }
 

@@ -17,12 +17,19 @@ export class OpenPart implements TransactionPart<Transaction> {
   #open = true
   #running = 0
   #lostBy: unknown
+  readonly #onEnd: (face: Transaction) => void
   readonly tx: Transaction
+  /** The whole knows it; what a piece publishes is written by the whole. */
+  readonly number = undefined
 
-  /** @param traces whether a statement that fails shall say from where it was sent */
-  constructor(transaction: OpenTransaction, traces: boolean) {
+  /**
+   * @param traces whether a statement that fails shall say from where it was sent
+   * @param onEnd called with the face when nothing can be done with it any more
+   */
+  constructor(transaction: OpenTransaction, traces: boolean, onEnd: (face: Transaction) => void) {
     this.#transaction = transaction
     this.#traces = traces
+    this.#onEnd = onEnd
     const face = {
       query: (text: string, values: readonly unknown[] = []) => this.#heard(this.#userQuery(text, values)),
       savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.#savepoint(work)),
@@ -38,6 +45,7 @@ export class OpenPart implements TransactionPart<Transaction> {
     this.#open = false
     while (this.#running > 0) await this.#transaction.settledOnce()
     this.#transaction.endPart()
+    this.#onEnd(this.tx)
     if (this.#lostBy !== undefined) throw this.#lostBy
   }
 
