@@ -28,7 +28,7 @@ export class RecordingListener implements LogConsumerListener {
 
   async onBatch(batch: ConsumedBatch, signal: AbortSignal): Promise<bigint> {
     const { topic, partition, records } = batch
-    this.records.push(...records.map((record) => ({ topic, partition, ...record, headers: record.headers })))
+    this.records.push(...records.map((record) => read({ topic, partition }, record)))
     this.#changed()
     return await this.#handler(batch, signal)
   }
@@ -92,4 +92,10 @@ export async function takeNothing(_: ConsumedBatch, signal: AbortSignal): Promis
     signal.addEventListener('abort', () => reject(signal.reason))
     if (signal.aborted) reject(signal.reason)
   })
+}
+
+/** Part by part: a record may read them from its bytes when they are asked for, and then a copy by spread has none. */
+function read(place: TopicPartition, record: ConsumedRecord): TopicPartition & ConsumedRecord {
+  const { offset, key, value, headers, timestampMs, unreadable } = record
+  return { ...place, offset, key, value, headers, timestampMs, ...(unreadable === undefined ? {} : { unreadable }) }
 }

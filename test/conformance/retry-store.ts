@@ -73,7 +73,7 @@ export function retryStoreConformance<Tx>(name: string, open: () => Promise<Retr
   test(`${name}: leaves keys alone whose first message it cannot handle or read, whatever stands behind`, async () => {
     const other = parkedMessage('a', { name: 'test.Other' })
     const { record } = parkedMessage('b')
-    const unknownValue = { ...record, headers: record.headers, value: Buffer.from('c301bb00000000000000', 'hex') }
+    const unknownValue = { ...record, key: record.key, headers: record.headers, value: Buffer.from('c301bb00000000000000', 'hex') }
     const unknown = parkedMessage('b', { record: unknownValue })
     const { lease } = await given(other, parkedMessage('a'), unknown, parkedMessage('c', { name: null }))
 

@@ -81,6 +81,12 @@ export class ByteReader {
     return this.bytes.subarray(start, start + length)
   }
 
+  /** Moves behind them. */
+  passVarintBytes(): void {
+    const length = this.varint()
+    if (length > 0) this.skip(length)
+  }
+
   /** Text behind a 16-bit length. */
   text(): string {
     const length = this.int16()

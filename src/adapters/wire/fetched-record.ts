@@ -3,50 +3,68 @@ import type { HeaderPair } from '../../core/broker/log-producer.ts'
 import { ByteReader } from './byte-reader.ts'
 import { type HeaderNames, readHeaders } from './record-headers.ts'
 
-/** What it takes beside its bytes: itself, its offset and two views. */
-const OWN_BYTES = 350
+/** What it takes beside its bytes: itself and its offset. */
+const OWN_BYTES = 100
 const NONE: readonly HeaderPair[] = []
 
-export interface FetchedRecordParts extends Pick<ConsumedRecord, 'offset' | 'timestampMs' | 'key' | 'value'> {
+/** What the records of one batch share. */
+export interface FetchedBatchParts {
   readonly memory: Buffer
-  /** Of the count of its headers, which were looked through. */
-  readonly headersAt: number
   readonly names: HeaderNames
-  /** As it stands in its batch. */
-  readonly length: number
 }
 
 /**
- * A record of a batch, whose headers are read when somebody asks for them.
+ * A record of a batch, whose key, value and headers are read from its bytes when somebody asks for them.
  *
- * Many wait, fetched ahead; ten headers are 1,800 bytes of objects for 300 bytes, and made only for what is about to be
- * handled they are gone before V8 takes them for something that stays.
+ * Many wait, fetched ahead: a view on some bytes is a hundred bytes of objects, and ten headers are 1,800 for 300. Made
+ * only for what is about to be handled, they are gone before V8 takes them for something that stays.
  */
 export class FetchedRecord implements ConsumedRecord {
   readonly offset: bigint
-  readonly key: Buffer | null
-  readonly value: Buffer | null
   readonly timestampMs: number
-  /** In memory, as long as nobody asked for its headers. */
-  readonly heldBytes: number
-  readonly #memory: Buffer
-  readonly #headersAt: number
-  readonly #names: HeaderNames
+  readonly #batch: FetchedBatchParts
+  readonly #keyAt: number
+  readonly #length: number
   #headers: readonly HeaderPair[] | undefined
 
-  constructor({ offset, key, value, timestampMs, memory, headersAt, names, length }: FetchedRecordParts) {
-    this.offset = offset
-    this.key = key
-    this.value = value
-    this.timestampMs = timestampMs
-    this.heldBytes = length + OWN_BYTES
-    this.#memory = memory
-    this.#headersAt = headersAt
-    this.#names = names
+  /** @param keyAt of the length of its key, behind which its bytes were looked through. @param length as it stands in its batch */
+  constructor(batch: FetchedBatchParts, place: Pick<ConsumedRecord, 'offset' | 'timestampMs'>, keyAt: number, length: number) {
+    this.offset = place.offset
+    this.timestampMs = place.timestampMs
+    this.#batch = batch
+    this.#keyAt = keyAt
+    this.#length = length
+    this.#headers = undefined
+  }
+
+  /** In memory, as long as nobody asked for its headers. */
+  get heldBytes(): number {
+    return this.#length + OWN_BYTES
+  }
+
+  get key(): Buffer | null {
+    return this.#from().varintBytes()
+  }
+
+  get value(): Buffer | null {
+    const reader = this.#from()
+    reader.passVarintBytes()
+    return reader.varintBytes()
   }
 
   get headers(): readonly HeaderPair[] {
-    this.#headers ??= readHeaders(new ByteReader(this.#memory, this.#headersAt), this.#names) ?? NONE
+    this.#headers ??= this.#readHeaders()
     return this.#headers
+  }
+
+  #readHeaders(): readonly HeaderPair[] {
+    const reader = this.#from()
+    reader.passVarintBytes()
+    reader.passVarintBytes()
+    return readHeaders(reader, this.#batch.names) ?? NONE
+  }
+
+  #from(): ByteReader {
+    return new ByteReader(this.#batch.memory, this.#keyAt)
   }
 }

@@ -2,6 +2,7 @@ import type { ConsumedRecord } from '../../core/broker/log-consumer.ts'
 import type { TrunklineError } from '../../foundation/errors.ts'
 import { FetchedRecords } from './fetched-records.ts'
 import type { PrefetchBudget } from './prefetch-budget.ts'
+import { PrefetchLimit } from './prefetch-limit.ts'
 
 export interface PrefetchedParts {
   readonly budget: PrefetchBudget
@@ -11,16 +12,14 @@ export interface PrefetchedParts {
   readonly onRoom: () => void
 }
 
-/** Fetching of a partition stops above, and goes on below half of it. */
-const BYTES_MAX = 4 * 1024 * 1024
-
 /**
  * What one partition has fetched ahead of its reader: so a slow partition never stops its neighbours, and a fast one has
- * the next batch at hand.
+ * the next batch at hand. Fetching stops above a limit, and goes on below half of it.
  */
 export class Prefetched {
   readonly #parts: PrefetchedParts
   readonly #waiting = new FetchedRecords()
+  readonly #limit = new PrefetchLimit()
   #isFull = false
   #lost: TrunklineError | undefined
   #wake: (() => void) | undefined
@@ -37,8 +36,9 @@ export class Prefetched {
     if (records.length === 0) return
     const { budget, onFull } = this.#parts
     budget.add(this.#waiting.add(records))
-    if (!this.#isFull && (this.#waiting.bytes > BYTES_MAX || budget.isSpent)) {
+    if (!this.#isFull && (this.#waiting.bytes > this.#limit.bytes || budget.isSpent)) {
       this.#isFull = true
+      this.#limit.stopped()
       onFull()
     }
     this.#wake?.()
@@ -52,6 +52,7 @@ export class Prefetched {
 
   /** Waits for the next records; rejects when the signal aborts or the place was lost. */
   async take(signal: AbortSignal): Promise<readonly ConsumedRecord[]> {
+    if (this.#waiting.isEmpty) this.#limit.ranDry()
     while (this.#waiting.isEmpty) {
       if (this.#lost !== undefined) throw this.#lost
       await this.#changed(signal)
@@ -72,7 +73,7 @@ export class Prefetched {
   #release(bytes: number): void {
     const { budget, onRoom } = this.#parts
     budget.giveBack(bytes)
-    const hasRoom = this.#waiting.isEmpty || (this.#waiting.bytes < BYTES_MAX / 2 && !budget.isSpent)
+    const hasRoom = this.#waiting.isEmpty || (this.#waiting.bytes < this.#limit.bytes / 2 && !budget.isSpent)
     if (!this.#isFull || !hasRoom) return
     this.#isFull = false
     onRoom()

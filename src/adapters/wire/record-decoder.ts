@@ -181,7 +181,7 @@ function readHeader(reader: ByteReader): BatchHeader {
 
 function appendRecords(records: Decoded[], reader: ByteReader, header: BatchHeader): void {
   const appendTime = (header.attributes & LOG_APPEND_TIME) !== 0
-  const names = new HeaderNames()
+  const batch = { memory: reader.bytes, names: new HeaderNames() }
   for (let index = 0; index < header.count; index++) {
     const start = reader.at
     const length = reader.varint()
@@ -191,12 +191,12 @@ function appendRecords(records: Decoded[], reader: ByteReader, header: BatchHead
     const timeDelta = reader.varlong()
     const timestampMs = appendTime ? header.maxTimestamp : header.baseTimestamp + timeDelta
     const offset = header.baseOffset + BigInt(reader.varint())
-    const key = reader.varintBytes()
-    const value = reader.varintBytes()
-    const headersAt = reader.at
+    const keyAt = reader.at
+    reader.passVarintBytes()
+    reader.passVarintBytes()
     const withinLimits = passHeaders(reader)
     reader.moveTo(end)
-    if (withinLimits) records.push(new FetchedRecord({ offset, key, value, timestampMs, memory: reader.bytes, headersAt, names, length }))
+    if (withinLimits) records.push(new FetchedRecord(batch, { offset, timestampMs }, keyAt, length))
     else records.push(headerFlood({ offset, timestampMs }, reader.bytes.subarray(start, end)))
   }
 }

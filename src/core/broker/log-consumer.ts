@@ -2,18 +2,18 @@ import type { TrunklineError } from '../../foundation/errors.ts'
 import type { HeaderPair, TopicPartition } from './log-producer.ts'
 
 /**
- * The headers of a record, which a driver may read when they are asked for. A getter of a class is no part of a copy by
- * spread, neither of its value nor of its type: a copy that has lost its headers does not compile.
+ * The parts of a record, which a driver may read when they are asked for. A getter of a class is no part of a copy by
+ * spread, neither of its value nor of its type: a copy that has lost its parts does not compile.
  */
-declare abstract class WithHeaders {
+declare abstract class WithParts {
+  get key(): Buffer | null
+  get value(): Buffer | null
   get headers(): readonly HeaderPair[]
 }
 
-/** A record as it was read: the bytes, and where they stood. To copy one, name its headers: `{ ...record, headers: record.headers }`. */
-export interface ConsumedRecord extends WithHeaders {
+/** A record as it was read: the bytes, and where they stood. To copy one, name its parts: `const { key, value, headers } = record`. */
+export interface ConsumedRecord extends WithParts {
   readonly offset: bigint
-  readonly key: Buffer | null
-  readonly value: Buffer | null
   readonly timestampMs: number
   /**
    * Set when the driver could not read what stands here; then there is no key and there are no headers, and `value` holds

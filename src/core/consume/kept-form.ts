@@ -19,14 +19,16 @@ export interface KeptForm {
 export const keptForms: readonly [KeptForm, ...KeptForm[]] = [
   { whole: true, of: (message) => message },
   { whole: false, of: (message) => ({ ...message, reason: withoutText(message) }) },
-  {
-    whole: false,
-    of: (message) => ({ ...message, reason: withoutText(message), record: { ...message.record, headers: [], timestampMs: 0 } }),
-  },
+  { whole: false, of: (message) => ({ ...message, reason: withoutText(message), record: bareRecord(message.record) }) },
 ]
 
 function withoutText({ reason }: ParkedMessage): ParkedMessage['reason'] {
   return { ...reason, text: '' }
+}
+
+/** Part by part: of a record that reads them from its bytes, a copy by spread has none. */
+function bareRecord({ offset, key, value, unreadable }: ConsumedRecord): ConsumedRecord {
+  return { offset, key, value, headers: [], timestampMs: 0, ...(unreadable === undefined ? {} : { unreadable }) }
 }
 
 export function keptInPart(held: GroupPartition, record: ConsumedRecord): Incident {

@@ -24,9 +24,10 @@ export interface MessageRecord<Tx> extends BatchRecord<Tx> {
  * subscription asks for no order.
  */
 export function inLane<Tx>(record: ConsumedRecord, routed: KnownRecord<Tx>): BatchRecord<Tx> {
-  const alone = record.key === null || routed.kind === 'unreadable' || (routed.kind === 'message' && !routed.subscription.policy.ordered)
-  if (alone || record.key === null) return { record, routed, lane: `#${record.offset}`, key: null }
-  return { record, routed, lane: laneOf(record.key), key: record.key }
+  const { key } = record
+  const alone = key === null || routed.kind === 'unreadable' || (routed.kind === 'message' && !routed.subscription.policy.ordered)
+  if (alone || key === null) return { record, routed, lane: `#${record.offset}`, key: null }
+  return { record, routed, lane: laneOf(key), key }
 }
 
 /** Any bytes can be a key; each gives one text. */

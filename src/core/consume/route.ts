@@ -125,7 +125,7 @@ function decode(envelope: Envelope, record: ConsumedRecord, definition: Contract
     id: envelope.id,
     source: envelope.source,
     time: new Date(envelope.time),
-    key: record.key === null ? null : record.key.toString(),
+    key: record.key?.toString() ?? null,
     correlationId: envelope.correlationid,
     causationId: envelope.causationid,
     attributes: envelope.extensions,
