@@ -4,8 +4,8 @@ import { startWithSmallHeap } from '../../../src/faces/cli/small-heap.ts'
 console.error(process.pid)
 startWithSmallHeap()
 process.once('SIGTERM', () => process.exit(7))
-const { TITLE: title, MALLOC_ARENA_MAX: arenas } = process.env
-console.log(JSON.stringify({ argv: process.argv.slice(2), execArgv: process.execArgv, title, arenas, input: await input() }))
+const { TITLE: title, MALLOC_ARENA_MAX: arenas, TRUNKLINE_STARTED_AGAIN: mark } = process.env
+console.log(JSON.stringify({ argv: process.argv.slice(2), execArgv: process.execArgv, title, arenas, mark, input: await input() }))
 if (process.argv.includes('wait')) setInterval(() => undefined, 1_000)
 process.disconnect?.()
 

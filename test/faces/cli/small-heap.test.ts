@@ -13,6 +13,7 @@ interface Told {
   readonly execArgv: readonly string[]
   readonly title: string | undefined
   readonly arenas: string | undefined
+  readonly mark?: string
   readonly input: string
 }
 
@@ -83,6 +84,28 @@ describe.skipIf(process.platform === 'win32')('a start with a small heap', () =>
     const { told } = await heard(child)
 
     expect(told.execArgv).toEqual(['--permission', '--allow-fs-read=*'])
+  })
+
+  test('goes on where the program of this process cannot be found', async () => {
+    const lost = 'process.execPath = "/nowhere/node"'
+    const child = started([`--import=data:text/javascript,${encodeURIComponent(lost)}`], [])
+
+    const { told, starts } = await heard(child)
+
+    expect(starts).toEqual([child.pid])
+    expect(told.execArgv).not.toContain(small)
+  })
+
+  test('is done once, also where something empties the list of arguments for Node', async () => {
+    const emptied = 'process.execArgv = []'
+    const child = started([], [], { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(emptied)}` })
+    const beyond = setTimeout(() => child.kill('SIGKILL'), 10_000)
+
+    const { told, starts } = await heard(child)
+    clearTimeout(beyond)
+
+    expect(starts).toEqual([child.pid, child.pid])
+    expect(told.mark).toBeUndefined()
   })
 
   test('is what the relay has, and no other command; nobody is told that it is experimental', async () => {
