@@ -36,9 +36,12 @@ export class PostgresOutboxBell implements OutboxBell {
     this.#callSoon()
   }
 
+  /** What was to be called in a moment is called now: nobody else would. A server that did not answer is not asked again. */
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#waiting)
+    await this.#calling
+    if ((this.#waiting !== undefined || this.#rungAgain) && this.#client !== undefined) this.#call()
     await this.#calling
     await this.#disconnect()
   }

@@ -34,6 +34,25 @@ test('a thousand commits are a few calls, and the last one is not left out', asy
   expect(many).toBeLessThan(5)
 })
 
+test('a commit just before the end is called for: nobody else would do it', async () => {
+  const { url } = await createTestDatabase()
+  const heard = await listener(url)
+  const bell = new PostgresOutboxBell({ connectionString: url })
+  bell.ring()
+  await until('a call', () => heard.length === 1)
+  const late = new PostgresOutboxBell({ connectionString: url })
+
+  // One waits for the pause to be over, of the other the first call is on its way.
+  bell.ring()
+  await bell.close()
+  late.ring()
+  late.ring()
+  await late.close()
+
+  await until('all calls', () => heard.length >= 4)
+  expect(heard).toHaveLength(4)
+})
+
 test('a call that cannot be made is nobody’s trouble; later ones are made on a new connection', async () => {
   const { url } = await createTestDatabase()
   const heard = await listener(url)
