@@ -10,6 +10,8 @@ import { RowTap } from './row-tap.ts'
 const CONNECT_TIMEOUT_MS = 5_000
 /** A connection that is silent for longer is lost. */
 const ANSWER_TIMEOUT_MS = 35_000
+/** The same, where the server has nothing to work on: what a stand-by asks next waits behind it. */
+const GREETING_TIMEOUT_MS = 5_000
 const DOING = 'The relay could not work on its outbox'
 const RIGHTS =
   'The relay sends nothing until it may, and tries again. Run what "trunkline migrate roles" prints, also after each migration; a service whose own process runs the relay needs both roles: grant <relay> to <runtime>.'
@@ -53,7 +55,7 @@ export class SingleSession {
     client.on('end', () => onLost(new Error('the connection ended')))
     try {
       await client.connect()
-      const first = { text: "select set_config('tcp_user_timeout', '30s', false)", query_timeout: CONNECT_TIMEOUT_MS }
+      const first = { text: "select set_config('tcp_user_timeout', '30s', false)", query_timeout: GREETING_TIMEOUT_MS }
       await client.query(first)
       return new SingleSession(client, RowTap.on(client.connection.stream))
     } catch (error) {
@@ -87,7 +89,7 @@ export class SingleSession {
 
   /** @returns whether the process of the server that answers is the one that the connection was told at its start: poolers tell a number of their own */
   async isDirect(): Promise<boolean> {
-    const [row] = await this.ask('select pg_backend_pid()')
+    const [row] = await this.ask('select pg_backend_pid()', [], GREETING_TIMEOUT_MS)
     return Number(row?.[0]) === Reflect.get(this.#client, 'processID')
   }
 
@@ -96,7 +98,7 @@ export class SingleSession {
     this.#client.on('notification', (message) => {
       if (message.channel === channel) onSaid(message.payload ?? '')
     })
-    const listen = `listen ${this.#client.escapeIdentifier(channel)}`
+    const listen = { text: `listen ${this.#client.escapeIdentifier(channel)}`, query_timeout: GREETING_TIMEOUT_MS }
     await this.whileSilent(() => this.#answered(() => this.#client.query(listen)))
   }
 

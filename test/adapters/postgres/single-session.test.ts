@@ -2,6 +2,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { SingleSession } from '../../../src/adapters/postgres/single-session.ts'
 import { createTestDatabase } from '../../kit/database.ts'
+import { PostgresProxy } from '../../kit/postgres-proxy.ts'
 import { until } from '../../kit/wait.ts'
 
 const CANCEL_REQUEST = 80_877_102
@@ -74,4 +75,21 @@ test('a statement that was not answered in time is the last one: its rows are no
   expect(late).toMatchObject({ name: 'TransientError', code: 'DATABASE_UNAVAILABLE' })
   expect(next).toMatchObject({ name: 'TransientError', code: 'DATABASE_UNAVAILABLE' })
   await until('the loss', () => lost.length > 0)
+})
+
+test('gives up what it asks at its start within seconds where nobody answers: what a stand-by asks next waits behind it', async () => {
+  const { url } = await createTestDatabase()
+  await using proxy = await new PostgresProxy(url).start()
+  const [asking, listening] = [await sessionAt(proxy.url), await sessionAt(proxy.url)]
+
+  proxy.blackHole()
+  const begun = performance.now()
+  const given = await Promise.all([
+    asking.session.isDirect().catch((error: unknown) => error),
+    listening.session.listen('said', () => undefined).catch((error: unknown) => error),
+  ])
+
+  expect(performance.now() - begun).toBeLessThan(20_000)
+  for (const error of given) expect(error).toBeInstanceOf(Error)
+  await until('both to be lost', () => asking.lost.length > 0 && listening.lost.length > 0)
 })
