@@ -40,19 +40,19 @@ create table trunkline.group_pause (
 );
 
 create table trunkline.inbox (
-  consumer_group text not null,
-  slot integer not null,
+  slot bigint not null,
   id uuid not null,
   handled_at timestamp with time zone not null default trunkline.now(),
-  constraint inbox_pkey PRIMARY KEY (consumer_group, slot, id)
+  consumer_group text not null,
+  constraint inbox_pkey PRIMARY KEY (slot, id, consumer_group)
 ) partition by RANGE (slot);
 
 create table trunkline.inbox_rest (
-  consumer_group text not null,
-  slot integer not null,
+  slot bigint not null,
   id uuid not null,
   handled_at timestamp with time zone not null default trunkline.now(),
-  constraint inbox_rest_pkey PRIMARY KEY (consumer_group, slot, id)
+  consumer_group text not null,
+  constraint inbox_rest_pkey PRIMARY KEY (slot, id, consumer_group)
 ) -- partition of trunkline.inbox DEFAULT;
 
 create table trunkline.incident (
@@ -331,7 +331,7 @@ CREATE OR REPLACE FUNCTION trunkline.close_inbox(name text, keep interval, moved
 AS $function$
 declare
   groups text[];
-  slots  integer[];
+  slots  bigint[];
   ids    uuid[];
   times  timestamptz[];
 begin
@@ -359,7 +359,7 @@ CREATE OR REPLACE FUNCTION trunkline.empty_inbox(name text, keep interval, kept_
 AS $function$
 declare
   groups text[];
-  slots  integer[];
+  slots  bigint[];
   ids    uuid[];
   times  timestamptz[];
   is_old boolean;
@@ -387,7 +387,7 @@ CREATE OR REPLACE FUNCTION trunkline.now()
  LANGUAGE sql
 AS $function$ select clock_timestamp() + coalesce(nullif(current_setting('trunkline.shift', true), '')::interval, interval '0') $function$;
 
-CREATE OR REPLACE FUNCTION trunkline.open_inbox(name text, first integer, past integer)
+CREATE OR REPLACE FUNCTION trunkline.open_inbox(name text, first bigint, past bigint)
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER

@@ -1,6 +1,6 @@
-import { version } from 'uuid'
+import { v5, version } from 'uuid'
 import { expect, test, vi } from 'vitest'
-import { inboxId, nameId, newMessageId } from '../../src/foundation/ids.ts'
+import { inboxId, NAMESPACE, nameId, newMessageId } from '../../src/foundation/ids.ts'
 
 test('later ids of a process sort after earlier ones', () => {
   const ids = Array.from({ length: 20_000 }, newMessageId)
@@ -35,6 +35,18 @@ test('inbox ids stay what they are: consumers remember messages by them', () => 
   expect(inboxId('/orders', '0198d3f2-0000-7000-8000-000000000001')).toBe('f30c1be1-e10d-5b3c-b563-571f2dffe50c')
   expect(inboxId('/stock', '0198d3f2-0000-7000-8000-000000000001')).toBe('0245132c-9413-5eba-9cab-329a7f422e4f')
   expect(nameId('order-fulfilment/o-1')).toBe('e2f5e322-dee1-5df4-b3b8-751a709d38ee')
+})
+
+test.for(['', 'x', 'größer', '𝄞'.repeat(100), 'long'.repeat(1_000)])('a name has the id that the library gives it: %s', (name) => {
+  expect(nameId(name)).toBe(v5(name, NAMESPACE))
+  expect(inboxId(name, name)).toBe(v5(name, v5(name, NAMESPACE)))
+})
+
+test.for([
+  ['half a character', '\ud834', undefined],
+  ['a namespace that is none', 'x', 'not-a-uuid'],
+] as const)('%s is refused', ([, name, namespace]) => {
+  expect(() => nameId(name, namespace)).toThrow(TypeError)
 })
 
 test('the same id of another source is another message', () => {

@@ -105,6 +105,11 @@ export class OrmDatabase<Tx extends object> implements Database<Tx> {
     if (this.#open.get(tx)?.state === 'ended') throw ended()
   }
 
+  /** They are not shared: each is a whole. */
+  wholeOf(tx: Tx): Tx | undefined {
+    return this.#open.get(tx)?.state === 'open' ? tx : undefined
+  }
+
   owns(tx: unknown): boolean {
     return this.#parts.source.isTransaction(tx)
   }

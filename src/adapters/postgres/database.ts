@@ -24,6 +24,7 @@ import { PreparedStatements } from './prepared-statements.ts'
 import { sendCommit } from './send-commit.ts'
 import { statement } from './statement.ts'
 import { OpenTransaction } from './transaction.ts'
+import { type Face, TransactionFace } from './transaction-face.ts'
 import { OpenPart } from './transaction-part.ts'
 import { Wakefulness } from './wakefulness.ts'
 
@@ -78,7 +79,6 @@ export class PostgresDatabase implements Database<Transaction> {
   readonly #options: PostgresDatabaseOptions
   /** The generation of the server by connection; one that is not in here has no limits set yet. */
   readonly #generations = new WeakMap<PoolClient, string>()
-  readonly #open = new WeakMap<Transaction, OpenTransaction | OpenPart | typeof endedTransaction>()
   readonly #poolEnd: PoolEnd | undefined
   readonly #shared = { prepared: new PreparedStatements(), wakefulness: new Wakefulness() }
   readonly transactions = 'own'
@@ -95,7 +95,7 @@ export class PostgresDatabase implements Database<Transaction> {
   async transaction<Result>(work: (tx: Transaction) => Promise<Result>, hooks: TransactionHooks<Transaction> = {}): Promise<Result> {
     const loan = await this.#checkOut()
     const transaction = new OpenTransaction(loan.client, hooks, this.#shared)
-    this.#open.set(transaction.face, transaction)
+    TransactionFace.put(transaction.face, this, transaction)
     try {
       // Not awaited: what comes first, BEGIN and the first statement of the work leave together.
       const ahead = hooks.ahead?.(transaction.ahead)
@@ -114,7 +114,7 @@ export class PostgresDatabase implements Database<Transaction> {
     }
   }
 
-  readonly #forget = (face: Transaction): void => void this.#open.set(face, endedTransaction)
+  readonly #forget = (face: Face): void => TransactionFace.put(face, this, endedTransaction)
 
   /**
    * Where the transaction's number is known, or nobody needs it, the last statements and COMMIT leave in one write; if
@@ -162,7 +162,7 @@ export class PostgresDatabase implements Database<Transaction> {
     const whole = this.#whole(tx)
     whole.beginPart()
     const part = new OpenPart(whole, traces, this.#forget)
-    this.#open.set(part.tx, part)
+    TransactionFace.put(part.tx, this, part)
     return part
   }
 
@@ -171,26 +171,32 @@ export class PostgresDatabase implements Database<Transaction> {
   }
 
   #whole(tx: Transaction): OpenTransaction {
-    const open = this.#open.get(tx)
+    const open = TransactionFace.behind(tx, this)
     if (open instanceof OpenTransaction) return open
     throw new PermanentError('TRANSACTION_NEEDED', 'This needs a whole transaction of this database.')
   }
 
+  wholeOf(tx: Transaction): Transaction | undefined {
+    const open = TransactionFace.behind(tx, this)
+    if (open instanceof OpenPart) return open.whole
+    return open instanceof OpenTransaction ? tx : undefined
+  }
+
   numberOf(tx: Transaction): string | undefined {
-    return this.#open.get(tx)?.number
+    return TransactionFace.behind(tx, this)?.number
   }
 
   queryable(tx: Transaction): Queryable {
-    const open = this.#open.get(tx)
+    const open = TransactionFace.behind(tx, this)
     return open === undefined ? tx : { query: (text, values = [], often) => open.run(text, values, often) }
   }
 
   checkPlace(tx: Transaction): void {
-    this.#open.get(tx)?.checkPlace()
+    TransactionFace.behind(tx, this)?.checkPlace()
   }
 
   owns(tx: unknown): boolean {
-    return isFromPg(tx) || (typeof tx === 'object' && tx !== null && this.#open.has(tx as Transaction))
+    return isFromPg(tx) || TransactionFace.behind(tx, this) !== undefined
   }
 
   async reachable(): Promise<boolean> {

@@ -24,14 +24,13 @@ export class PostgresInboxStore<Tx> implements InboxStore<Tx> {
 const claimSql = `
   with claimed as (
     insert into trunkline.inbox (consumer_group, slot, id)
-    select $1, slot, id from unnest($2::int[], $3::uuid[]) as wanted (slot, id) order by slot, id
+    select $1, slot, id from unnest($2::bigint[], $3::uuid[]) as wanted (slot, id) order by slot, id
     on conflict do nothing
     returning id
   )
   select case when count(*) < $4::int then coalesce(string_agg(id::text, ' '), '') end as ids from claimed`
 
-const HOURS_A_DAY = 24
-const HOUR_MS = 3_600_000
+const DAY_MS = 86_400_000
 /** Today's partition, and those of two days to come: clocks differ, and this may not run for a while. */
 const DAYS_AHEAD = 2
 const PRUNED_AT_ONCE = 5_000
@@ -67,8 +66,7 @@ export class PostgresInboxUpkeep<Tx> implements InboxUpkeep {
     // without a time are claimed in.
     const pruned = await this.#prune(keepMs)
     const closed = await this.#closeAll(past, Number(days['hour']), keepMs)
-    for (const day of wanted)
-      await this.#inTurn((queryable) => queryable.query(openSql, [nameOf(day), day * HOURS_A_DAY, (day + 1) * HOURS_A_DAY]))
+    for (const day of wanted) await this.#inTurn((queryable) => queryable.query(openSql, [nameOf(day), day * DAY_MS, (day + 1) * DAY_MS]))
     return { opened: wanted.length, ...closed, pruned }
   }
 
@@ -127,12 +125,12 @@ export class PostgresInboxUpkeep<Tx> implements InboxUpkeep {
 }
 
 function nameOf(day: number): string {
-  return `inbox_${new Date(day * HOURS_A_DAY * HOUR_MS).toISOString().slice(0, 10).replaceAll('-', '')}`
+  return `inbox_${new Date(day * DAY_MS).toISOString().slice(0, 10).replaceAll('-', '')}`
 }
 
 function dayOf(name: string): number {
   const [, year, month, date] = /^inbox_(\d{4})(\d\d)(\d\d)$/.exec(name) ?? []
-  return Math.floor(Date.UTC(Number(year), Number(month) - 1, Number(date)) / (HOURS_A_DAY * HOUR_MS))
+  return Math.floor(Date.UTC(Number(year), Number(month) - 1, Number(date)) / DAY_MS)
 }
 
 const turnSql = `

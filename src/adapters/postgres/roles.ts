@@ -63,7 +63,7 @@ revoke all on all tables in schema trunkline from ${runtime};
 grant select, insert, update, delete on all tables in schema trunkline to ${runtime};
 ${restrictions(runtime)}
 grant select on sequence trunkline.outbox_seq_seq to ${runtime};
-grant execute on function trunkline.open_inbox(text, integer, integer), trunkline.empty_inbox(text, interval, integer), trunkline.close_inbox(text, interval, integer) to ${runtime};
+grant execute on function trunkline.open_inbox(text, bigint, bigint), trunkline.empty_inbox(text, interval, integer), trunkline.close_inbox(text, interval, integer) to ${runtime};
 alter default privileges for role ${owner} in schema trunkline grant select, insert, update, delete on tables to ${runtime};
 
 -- ${names.relay}: empties the outbox.

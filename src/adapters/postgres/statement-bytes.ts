@@ -153,10 +153,26 @@ function toParameters(values: readonly unknown[]): Parameter[] {
 function toParameter(value: unknown): Parameter {
   // The driver takes these as they are.
   if (typeof value === 'string' || Buffer.isBuffer(value)) return value
-  const parameter: unknown = driverUtils.prepareValue(value)
+  const parameter: unknown = plainArray(value) ?? driverUtils.prepareValue(value)
   if (parameter === null || parameter === undefined) return null
   if (typeof parameter === 'string' || Buffer.isBuffer(parameter)) return parameter
   throw new TypeError('A parameter has no text that could be sent.')
+}
+
+/**
+ * The driver's own text of an array, in a tenth of its time: it looks for what must be escaped in each text twice, and our
+ * statements have hundreds of ids.
+ *
+ * @returns `undefined` for whatever is no list of numbers and of texts in which nothing is to be escaped
+ */
+function plainArray(value: unknown): string | undefined {
+  if (!Array.isArray(value) || value.length === 0) return undefined
+  for (const each of value) if (!isPlain(each)) return undefined
+  return `{"${value.join('","')}"}`
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value === 'number' || (typeof value === 'string' && !value.includes('"') && !value.includes('\\'))
 }
 
 /** The driver exports it for such uses, but its types do not say so. */

@@ -4,6 +4,7 @@ import { withCallSite } from './call-site.ts'
 import { refuseControl } from './refuse-control.ts'
 import type { OpenTransaction } from './transaction.ts'
 import { ended } from './transaction-errors.ts'
+import { type Face, TransactionFace } from './transaction-face.ts'
 
 /**
  * One piece of work inside an open transaction, with a face of its own.
@@ -17,8 +18,8 @@ export class OpenPart implements TransactionPart<Transaction> {
   #open = true
   #running = 0
   #lostBy: unknown
-  readonly #onEnd: (face: Transaction) => void
-  readonly tx: Transaction
+  readonly #onEnd: (face: Face) => void
+  readonly tx: Face
   /** The whole knows it; what a piece publishes is written by the whole. */
   readonly number = undefined
 
@@ -26,27 +27,38 @@ export class OpenPart implements TransactionPart<Transaction> {
    * @param traces whether a statement that fails shall say from where it was sent
    * @param onEnd called with the face when nothing can be done with it any more
    */
-  constructor(transaction: OpenTransaction, traces: boolean, onEnd: (face: Transaction) => void) {
+  constructor(transaction: OpenTransaction, traces: boolean, onEnd: (face: Face) => void) {
     this.#transaction = transaction
     this.#traces = traces
     this.#onEnd = onEnd
-    const face = {
-      query: (text: string, values: readonly unknown[] = []) => this.#heard(this.#userQuery(text, values)),
-      savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.#savepoint(work)),
-    }
-    this.tx = Object.freeze(face) as unknown as Transaction
+    this.tx = new TransactionFace(
+      (text, values = []) => this.#heard(this.#userQuery(text, values)),
+      (work) => this.#heard(this.#savepoint(work)),
+    ) as Face
+  }
+
+  get whole(): Transaction {
+    return this.#transaction.face
   }
 
   get spoiled(): boolean {
     return isTrunklineError(this.#lostBy, 'TRANSACTION_LOST')
   }
 
-  async end(): Promise<void> {
+  end(): Promise<void> {
     this.#open = false
+    return this.#running > 0 ? this.#endWhenAnswered() : this.#ended()
+  }
+
+  async #endWhenAnswered(): Promise<void> {
     while (this.#running > 0) await this.#transaction.settledOnce()
+    await this.#ended()
+  }
+
+  #ended(): Promise<void> {
     this.#transaction.endPart()
     this.#onEnd(this.tx)
-    if (this.#lostBy !== undefined) throw this.#lostBy
+    return this.#lostBy === undefined ? Promise.resolve() : Promise.reject(this.#lostBy)
   }
 
   run(text: string, values: readonly unknown[], often?: 'often'): Promise<QueryResult> {

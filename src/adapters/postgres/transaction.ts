@@ -11,6 +11,7 @@ import { refuseControl } from './refuse-control.ts'
 import { isUndone, nameOf, type Savepoint } from './savepoint.ts'
 import { statement, toResult } from './statement.ts'
 import { connectionIsGone, ended, notPrepared, savepointEnded, savepointOpen, savepointStillOpen } from './transaction-errors.ts'
+import { type Face, TransactionFace } from './transaction-face.ts'
 import { numberSql, TransactionNumber } from './transaction-number.ts'
 import type { Wakefulness } from './wakefulness.ts'
 
@@ -38,7 +39,7 @@ export class OpenTransaction {
   /** Pieces of work that have not said that they ended. */
   #openParts = 0
   readonly #number: TransactionNumber
-  readonly face: Transaction
+  readonly face: Face
   /** Sends statements in front of BEGIN, which commit by themselves; nothing after it. */
   readonly ahead: Queryable
 
@@ -48,11 +49,10 @@ export class OpenTransaction {
     this.#parts = parts
     // Without pipelining each question would be a round trip.
     this.#number = new TransactionNumber(() => this.#numberBeside(), client.pipeline && hooks.rerunsWhenUnknown !== true)
-    const face = {
-      query: (text: string, values: readonly unknown[] = []) => this.#heard(this.#userQuery(text, values)),
-      savepoint: <Result>(work: () => Promise<Result>) => this.#heard(this.savepoint(work, this.face)),
-    }
-    this.face = Object.freeze(face) as unknown as Transaction
+    this.face = new TransactionFace(
+      (text, values = []) => this.#heard(this.#userQuery(text, values)),
+      (work) => this.#heard(this.savepoint(work, this.face)),
+    ) as Face
     this.ahead = { query: (text, values = [], often) => this.#queryAhead(text, values, often) }
   }
 

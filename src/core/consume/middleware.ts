@@ -20,15 +20,22 @@ export type Middleware<Tx> = (delivery: Incoming<Tx>, next: () => Promise<void>)
  * Runs a handler inside all middlewares, the first one outermost.
  *
  * @returns what the handler returned; `undefined` when a middleware did not call `next`
- * @throws whatever the handler or a middleware threw
+ * @throws whatever the handler or a middleware threw, at once or from the promise
  * @throws PermanentError `NEXT_TWICE`, `NEXT_NOT_AWAITED`: a middleware broke the chain; the transaction must be rolled back
  */
-export async function runInside<Tx>(
+export function runInside<Tx>(
   middlewares: readonly Middleware<Tx>[],
   delivery: Incoming<Tx>,
   handler: () => Promise<unknown>,
 ): Promise<unknown> {
-  if (middlewares.length === 0) return handler()
+  return middlewares.length === 0 ? handler() : runThrough(middlewares, delivery, handler)
+}
+
+async function runThrough<Tx>(
+  middlewares: readonly Middleware<Tx>[],
+  delivery: Incoming<Tx>,
+  handler: () => Promise<unknown>,
+): Promise<unknown> {
   let returned: unknown
   const runFrom = async (index: number): Promise<void> => {
     const middleware = middlewares[index]

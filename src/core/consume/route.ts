@@ -18,7 +18,7 @@ import { NO_SLOT, slotOf } from '../inbox/slot.ts'
 import { bareEnvelope, isBare, placeName } from './foreign-record.ts'
 import type { Subscription } from './subscription.ts'
 
-/** By what a group remembers a record, and in which hour of the inbox. */
+/** By what a group remembers a record, and where in the inbox. */
 interface Remembered {
   readonly inboxId: string
   readonly slot: number
@@ -107,9 +107,12 @@ function routeValue<Tx>(
   return { kind: 'message', ...known, subscription, message: decode(envelope, record, definition, { name, version, writer }) }
 }
 
-interface Written {
+interface VersionedName {
   readonly name: string
   readonly version: number
+}
+
+interface Written extends VersionedName {
   readonly writer: WriterSchema | undefined
 }
 
@@ -163,10 +166,19 @@ function byPlace(place: TopicPartition, offset: bigint): Remembered {
 }
 
 /** @returns `undefined` where the type does not end in a version: a foreign producer's own */
-function versionedName(type: string): { readonly name: string; readonly version: number } | undefined {
+function versionedName(type: string): VersionedName | undefined {
+  const known = versionedNames.get(type)
+  if (known !== undefined) return known
   const [, name, version] = /^(.+)\.v([1-9]\d{0,5})$/.exec(type) ?? []
-  return name === undefined ? undefined : { name, version: Number(version) }
+  if (name === undefined) return undefined
+  const named = { name, version: Number(version) }
+  // A hostile topic could invent endless ones.
+  if (versionedNames.size < VERSIONED_NAMES_MAX) versionedNames.set(type, named)
+  return named
 }
+
+const VERSIONED_NAMES_MAX = 1_000
+const versionedNames = new Map<string, VersionedName>()
 
 function typeInvalid(type: string): ContractError {
   return new ContractError(

@@ -75,12 +75,12 @@ async function runSideBySide<Tx extends object>(
     return run
   })
   // All of them: nobody may still use the transaction when it is rolled back.
-  await Promise.allSettled(running)
-  await Promise.all(running)
+  const ended = await Promise.allSettled(running)
+  for (const each of ended) if (each.status === 'rejected') throw each.reason
 }
 
 /** A failure is noted with whose it was: the rest of the batch is not charged with it. */
-async function runMessage<Tx extends object>(
+function runMessage<Tx extends object>(
   parts: EffectParts<Tx>,
   tx: Tx,
   held: HeldPartition,
@@ -95,11 +95,9 @@ async function runMessage<Tx extends object>(
   trial.txs.push(own)
   parts.publisher.enter(tx, own, { id: message.id, correlationId: message.correlationId })
   parts.diagnostics.emit('delivery.started', { group, type: message.type, id: message.id, attempt: 1 })
-  try {
-    const run = { tx: own, group, inboxId, message, subscription, attempt: 1, signal: trial.signal }
-    await withinPart(part, () => runHandler(parts, run))
-  } catch (error) {
+  const run = { tx: own, group, inboxId, message, subscription, attempt: 1, signal: trial.signal }
+  return withinPart(part, () => runHandler(parts, run)).catch((error: unknown) => {
     trial.threw.push({ of: each, error, spoiled: part?.spoiled ?? false })
     throw error
-  }
+  })
 }

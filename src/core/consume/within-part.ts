@@ -8,7 +8,7 @@ import type { TransactionPart } from '../database/database.ts'
  * @param part `undefined` where the transaction is one piece
  * @throws whatever `work` threw, or the error by which a statement of the piece lost the transaction
  */
-export async function withinPart<Tx>(part: TransactionPart<Tx> | undefined, work: () => Promise<void>): Promise<void> {
+export async function withinPart<Tx>(part: TransactionPart<Tx> | undefined, work: () => Promise<unknown>): Promise<void> {
   try {
     await work()
   } catch (error) {

@@ -126,6 +126,9 @@ export interface Database<Tx> {
    */
   savepoint?<Result>(tx: Tx, work: () => Promise<Result>): Promise<Result>
 
+  /** @returns the transaction that a piece belongs to, itself for a whole one; `undefined` for what has ended, and for a caller's own */
+  wholeOf(tx: Tx): Tx | undefined
+
   /** The transaction's number on the server. @returns `undefined` where it is not known yet, or would have to be asked for */
   numberOf?(tx: Tx): string | undefined
 

@@ -101,6 +101,9 @@ const SLOTS: ReadonlyMap<string, number> = new Map([
   [CONTENT_TYPE, CONTENT_TYPE_SLOT],
 ])
 
+/** Without a prototype, as every other, so that an extension named `constructor` is only a text. */
+const NO_EXTENSIONS: Readonly<Record<string, string>> = Object.freeze(Object.create(null))
+
 const EMPTY: readonly undefined[] = [...SLOTS].map(() => undefined)
 
 interface Attributes {
@@ -110,19 +113,18 @@ interface Attributes {
 
 function readAttributes(headers: readonly HeaderPair[]): Attributes {
   const own: (string | undefined)[] = EMPTY.slice()
-  // Without a prototype, so that an extension named `constructor` is only a text.
-  const extensions: Record<string, string> = Object.create(null)
+  let extensions: Record<string, string> | undefined
   let total = 0
   for (const [name, value] of headers) {
     const slot = SLOTS.get(name)
     if (slot === undefined && !name.startsWith(PREFIX)) continue
     total = countBytes(name, value.length, total)
     const text = textOf(name, value)
-    if (slot === undefined) setExtension(extensions, name, text)
+    if (slot === undefined) extensions = withExtension(extensions, name, text)
     else if (own[slot] === undefined) own[slot] = text
     else throw twice(name)
   }
-  return { own, extensions }
+  return { own, extensions: extensions ?? NO_EXTENSIONS }
 }
 
 /** CloudEvents' own SDK for JavaScript writes the attribute beside the header that stands for it. */
@@ -132,10 +134,12 @@ function contentTypeOf(header: string | undefined, attribute: string | undefined
   return header ?? attribute ?? DEFAULT_CONTENT_TYPE
 }
 
-function setExtension(extensions: Record<string, string>, header: string, text: string): void {
+function withExtension(known: Record<string, string> | undefined, header: string, text: string): Record<string, string> {
+  const extensions: Record<string, string> = known ?? Object.create(null)
   const name = header.slice(PREFIX.length)
   if (extensions[name] !== undefined) throw twice(header)
   extensions[name] = text
+  return extensions
 }
 
 function twice(header: string): ContractError {

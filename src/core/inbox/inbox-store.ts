@@ -1,7 +1,7 @@
 /** The id of a message for a group, and where it is kept. */
 export interface InboxClaim {
   readonly id: string
-  /** The hour of the message's own time, in hours since 1970; 0 for one that has none. See `slotOf`. */
+  /** The message's own time, in milliseconds since 1970; 0 for one that has none. See `slotOf`. */
   readonly slot: number
 }
 
@@ -18,7 +18,7 @@ export interface InboxStore<Tx> {
 /** What keeps the inbox from growing without end. */
 export interface InboxUpkeep {
   /**
-   * Makes room for the hours around now, and forgets what was handled longer ago than `keepMs`: at once, a day of the
+   * Makes room for the days around now, and forgets what was handled longer ago than `keepMs`: at once, a day of the
    * messages' own time, where that is past too, and row by row what has no such time, one far from now, or was handled
    * long after it.
    *

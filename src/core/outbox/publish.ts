@@ -32,8 +32,9 @@ interface OpenBuffer {
   readonly rows: Prepared[]
   bytes: number
   cause: Cause | undefined
-  /** Of the pieces of its work, in the order in which they began. */
+  /** Of the pieces of its work, in the order in which they began, and by their faces. */
   readonly parts: OpenBuffer[]
+  partsByFace: Map<object, OpenBuffer> | undefined
   /** In a library's transaction rows are not kept here but appended at once, in order. */
   readonly appended: Promise<string>[]
   appendedRows: number
@@ -101,7 +102,7 @@ export class Publisher<Tx extends object> {
    * @throws TransientError, ConfigurationError `REGISTRY_…`, from the promise: the transaction cannot commit
    */
   publish(tx: Tx, publications: readonly Publication[]): Promise<void> {
-    const buffer = this.#buffers.get(tx)
+    const buffer = this.#bufferOf(tx)
     const prepared = publications.map((publication) => this.#preparing.prepare(publication, buffer?.cause))
     this.#parts.database.checkPlace(tx)
     if (prepared.length === 0) return Promise.resolve()
@@ -128,7 +129,15 @@ export class Publisher<Tx extends object> {
     }
     const buffer = openBuffer(cause)
     whole.parts.push(buffer)
-    this.#buffers.set(part, buffer)
+    whole.partsByFace ??= new Map()
+    whole.partsByFace.set(part, buffer)
+  }
+
+  /** That of a piece is found through the transaction that it belongs to: in a WeakMap each would cost as much as its message. */
+  #bufferOf(tx: Tx): OpenBuffer | undefined {
+    const whole = this.#parts.database.wholeOf(tx)
+    const buffer = whole === undefined ? undefined : this.#buffers.get(whole)
+    return whole === tx ? buffer : buffer?.partsByFace?.get(tx)
   }
 
   /** The first message of a process has the outbox measured in its transaction; others may wait for the id of a schema. */
@@ -176,7 +185,7 @@ export class Publisher<Tx extends object> {
 
   /** A savepoint that rolls back takes with it what was published inside, and the pieces of work that began there. */
   #mark(tx: Tx): () => void {
-    const buffer = this.#buffers.get(tx)
+    const buffer = this.#bufferOf(tx)
     if (buffer === undefined) return () => undefined
     const [rows, parts] = [buffer.rows.length, buffer.parts.length]
     return () => {
@@ -211,7 +220,7 @@ export class Publisher<Tx extends object> {
 }
 
 function openBuffer(cause: Cause | undefined): OpenBuffer {
-  return { rows: [], bytes: 0, cause, parts: [], appended: [], appendedRows: 0, waits: false }
+  return { rows: [], bytes: 0, cause, parts: [], partsByFace: undefined, appended: [], appendedRows: 0, waits: false }
 }
 
 /** Those of its pieces too. */

@@ -158,6 +158,36 @@ describe('a transaction', () => {
     },
   )
 
+  test('is known to its own database, with its pieces, as long as it is open; query and savepoint can be taken out of it', async () => {
+    const [one, another] = [await withTable(), await withTable()]
+    const known = ({ database }: typeof one, tx: Transaction) => [database.owns(tx), database.wholeOf(tx)]
+
+    const faces = await one.database.transaction(async (tx) => {
+      const piece = one.database.part(tx)
+      const { query, savepoint } = piece.tx
+      await query(insert, [1])
+      await savepoint(() => query(insert, [2]))
+      expect([known(one, tx), known(one, piece.tx)]).toEqual([
+        [true, tx],
+        [true, tx],
+      ])
+      expect([known(another, tx), known(another, piece.tx)]).toEqual([
+        [false, undefined],
+        [false, undefined],
+      ])
+      await piece.end()
+      expect(known(one, piece.tx)).toEqual([true, undefined])
+      return [tx, piece.tx]
+    })
+
+    expect(faces.map((face) => known(one, face))).toEqual([
+      [true, undefined],
+      [true, undefined],
+    ])
+    expect([one.database.owns({ ...faces[0] }), one.database.owns(null)]).toEqual([false, false])
+    expect(await one.numbers()).toEqual([1, 2])
+  })
+
   test('refuses a deferred constraint at COMMIT, and keeps nothing', async () => {
     const { database } = await withTable()
     await database.outside.query('create table child (n int references effect (n) deferrable initially deferred)')

@@ -84,8 +84,8 @@ const waitingSql = `
    where datname = current_database() and wait_event_type = 'Lock' and query like '%insert into trunkline.inbox%'`
 
 const openTodaySql = `
-  select trunkline.open_inbox('inbox_' || to_char(day at time zone 'utc', 'YYYYMMDD'), hour, hour + 24)
-    from (select date_trunc('day', now(), 'utc') as day, (floor(extract(epoch from now()) / 86400) * 24)::int as hour) as today`
+  select trunkline.open_inbox('inbox_' || to_char(day at time zone 'utc', 'YYYYMMDD'), ms, ms + 86400000)
+    from (select date_trunc('day', now(), 'utc') as day, floor(extract(epoch from now()) / 86400)::bigint * 86400000 as ms) as today`
 
 // The first time only, also when that is rolled back.
 const keyGoesAwaySql = `

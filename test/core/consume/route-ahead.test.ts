@@ -5,8 +5,8 @@ import { RouteAhead } from '../../../src/core/consume/route-ahead.ts'
 
 type Known = BatchRecord<object>
 
-function recordAt(offset: bigint): ConsumedRecord {
-  return { offset, key: null, value: null, headers: [], timestampMs: 0 }
+function recordAt(offset: bigint, value: Buffer | null = null): ConsumedRecord {
+  return { offset, key: null, value, headers: [], timestampMs: 0 }
 }
 
 function messageOf(record: ConsumedRecord): Known {
@@ -18,13 +18,18 @@ async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 
-const records = [0n, 1n, 2n, 3n].map(recordAt)
+const records = [0n, 1n, 2n, 3n].map((offset) => recordAt(offset))
+const many = Array.from({ length: 20 }, (_, offset) => recordAt(BigInt(offset)))
+const large = [0n, 1n, 2n].map((offset) => recordAt(offset, Buffer.alloc(8_192)))
 
-test('looks at one record in each turn of the event loop, and remembers what they are', async () => {
+test.for<[string, readonly ConsumedRecord[], readonly number[]]>([
+  ['eight records, where they are small,', many, [0, 16, 20]],
+  ['a large one', large, [0, 2, 3]],
+])('looks at %s in each turn of the event loop, and remembers what they are', async ([, given, expected]) => {
   const ahead = new RouteAhead<object>()
   const looked: bigint[] = []
 
-  ahead.begin(records, (record) => {
+  ahead.begin(given, (record) => {
     looked.push(record.offset)
     return messageOf(record)
   })
@@ -33,8 +38,8 @@ test('looks at one record in each turn of the event loop, and remembers what the
   const afterTwo = looked.length
   await turns(4)
 
-  expect([atOnce, afterTwo, looked.length]).toEqual([0, 2, 4])
-  expect(records.map((record) => ahead.take(record)?.record)).toEqual(records)
+  expect([atOnce, afterTwo, looked.length]).toEqual(expected)
+  expect(given.map((record) => ahead.take(record)?.record)).toEqual(given)
 })
 
 test('stops at the first that is no message: more may be known of it when its turn comes', async () => {
@@ -54,11 +59,11 @@ test('forgets everything when it ends, and looks no further', async () => {
     return messageOf(record)
   }
 
-  ahead.begin(records, route)
+  ahead.begin(large, route)
   await turns(2)
   ahead.end()
   await turns(4)
 
   expect(looked).toBe(2)
-  expect(records.map((record) => ahead.take(record))).toEqual([undefined, undefined, undefined, undefined])
+  expect(large.map((record) => ahead.take(record))).toEqual([undefined, undefined, undefined])
 })

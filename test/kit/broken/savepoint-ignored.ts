@@ -8,6 +8,7 @@ export function savepointIgnored(real: Database<Transaction>): Database<Transact
     transaction: (work, { beforeCommit, rerunsWhenUnknown = false } = {}) =>
       real.transaction(work, { rerunsWhenUnknown, ...(beforeCommit === undefined ? {} : { beforeCommit }) }),
     checkPlace: (tx) => real.checkPlace(tx),
+    wholeOf: (tx) => real.wholeOf(tx),
     owns: (tx) => real.owns(tx),
     queryable: (tx) => real.queryable(tx),
     outcomeOf: (transactionId) => real.outcomeOf(transactionId),

@@ -5,7 +5,9 @@ import type { InboxStore } from '../../../src/core/inbox/inbox-store.ts'
 export function slotByClock(real: InboxStore<Transaction>, database: Database<Transaction>): InboxStore<Transaction> {
   return {
     claim: async (tx, group, claims) => {
-      const { rows } = await database.queryable(tx).query('select floor(extract(epoch from trunkline.now()) / 3600)::int as slot')
+      const { rows } = await database
+        .queryable(tx)
+        .query('select floor(extract(epoch from trunkline.now()) / 3600)::bigint * 3600000 as slot')
       return await real.claim(
         tx,
         group,
