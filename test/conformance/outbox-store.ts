@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { outboxAppenderConformance } from './outbox-appender.ts'
 import { outboxPassConformance } from './outbox-pass.ts'
@@ -11,6 +12,7 @@ export function outboxStoreConformance<Tx>(name: string, begin: Begin<Tx>): void
   describe(`${name}: removal`, () => removal(begin))
   describe(`${name}: held keys`, () => heldKeys(begin))
   describe(`${name}: messages for later`, () => scheduled(begin))
+  describe(`${name}: a look`, () => looks(begin))
   describe(`${name}: the lease`, () => lease(begin))
   describe(`${name}: calls`, () => calls(begin))
 }
@@ -174,14 +176,83 @@ function scheduled<Tx>(begin: Begin<Tx>): void {
   })
 }
 
+function looks<Tx>(begin: Begin<Tx>): void {
+  test('tells the last number that anybody took, whether its row was committed or not', async () => {
+    const subject = await begin()
+    const { store, term, read } = await owner(subject)
+    const before = await store.look(term, 30_000)
+    await append(subject, [row('a'), row('b')])
+    await subject.database
+      .transaction(async (tx) => {
+        await subject.appender.append(tx, [row('never')], 'ours')
+        throw new Error('taken back')
+      })
+      .catch(() => undefined)
+
+    const after = await store.look(term, 30_000)
+
+    expect(before?.lastNumber).toBe(0n)
+    expect(after?.lastNumber).toBe(3n)
+    expect((await read()).lastNumber).toBe(3n)
+  })
+
+  test('tells when the next message for later is due', async () => {
+    const subject = await begin()
+    const { store, term } = await owner(subject)
+    const dueInMs = async () => (await store.look(term, 30_000))?.dueInMs
+    const schedule = async (notBefore: number): Promise<void> => {
+      await subject.database.transaction((tx) =>
+        subject.appender.schedule(tx, [{ ...row('later'), notBefore: new Date(notBefore) }], 'ours'),
+      )
+    }
+
+    const without = await dueInMs()
+    await schedule(Date.now() + 3_600_000)
+    const inAnHour = await dueInMs()
+    await schedule(1_000)
+    const already = await dueInMs()
+
+    expect(without).toBe(undefined)
+    expect(inAnHour).toBeGreaterThan(3_500_000)
+    expect(inAnHour).toBeLessThanOrEqual(3_600_000)
+    expect(already).toBe(0)
+  })
+}
+
 function lease<Tx>(begin: Begin<Tx>): void {
   test('has one owner at a time', async () => {
     const subject = await begin()
     const [one, two] = await Promise.all([subject.open(), subject.open()])
 
-    const terms = await Promise.all([one.acquire('one', leaseMs), two.acquire('two', leaseMs)])
+    const answers = await Promise.all([one.acquire('one', leaseMs), two.acquire('two', leaseMs)])
 
-    expect(terms.filter((term) => term !== undefined)).toHaveLength(1)
+    expect(answers.filter(({ term }) => term !== undefined)).toHaveLength(1)
+  })
+
+  test('tells who does not get it for how long it still lasts', async () => {
+    const subject = await begin()
+    const [one, two] = await Promise.all([subject.open(), subject.open()])
+    const term = await termOf(one)
+    const first = await two.acquire('two', leaseMs)
+    await one.renew(term, 2 * leaseMs, 0n)
+
+    const second = await two.acquire('two', leaseMs)
+
+    expect(first.heldForMs).toBeGreaterThan(leaseMs / 2)
+    expect(first.heldForMs).toBeLessThanOrEqual(leaseMs)
+    expect(second.heldForMs).toBeGreaterThan(leaseMs)
+  })
+
+  test('goes to who asks when that time is over', async () => {
+    const subject = await begin()
+    const [one, two] = await Promise.all([subject.open(), subject.open()])
+    await termOf(one, 300)
+    const { heldForMs } = await two.acquire('two', leaseMs)
+
+    await pause(heldForMs + 1)
+    const { term } = await two.acquire('two', leaseMs)
+
+    expect(term).toMatchObject({ owner: 'two' })
   })
 
   test('passes to the next one at once when it is released, with a higher epoch', async () => {
@@ -190,7 +261,7 @@ function lease<Tx>(begin: Begin<Tx>): void {
     const first = await termOf(one)
 
     await one.release(first)
-    const second = await two.acquire('two', leaseMs)
+    const { term: second } = await two.acquire('two', leaseMs)
 
     expect(second?.epoch).toBeGreaterThan(first.epoch)
     expect(await one.renew(first, leaseMs, 0n)).toBe(false)
@@ -219,6 +290,7 @@ function lease<Tx>(begin: Begin<Tx>): void {
     await takeOver(subject)
 
     expect(await fetchAll(store, term)).toBe(undefined)
+    expect(await store.look(term, 30_000)).toBe(undefined)
     expect(await store.renew(term, leaseMs, 0n)).toBe(false)
     expect(await store.remove(term, [pending])).toBe(undefined)
     expect(await store.holds(term)).toBe(undefined)

@@ -60,7 +60,7 @@ export async function append<Tx>({ database, appender }: OutboxSubject<Tx>, rows
 }
 
 export async function termOf(store: OutboxStore, ms = leaseMs): Promise<Term> {
-  const term = await store.acquire('one', ms)
+  const { term } = await store.acquire('one', ms)
   if (term === undefined) throw new Error('The lease is taken.')
   return term
 }

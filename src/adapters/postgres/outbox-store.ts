@@ -1,7 +1,9 @@
 import type { ClientConfig } from 'pg'
 import type {
+  Acquisition,
   Backlog,
   Hold,
+  Look,
   OutboxStore,
   OutboxStoreEvents,
   OutboxStoreFactory,
@@ -17,6 +19,8 @@ import { endsWithin } from '../../foundation/service.ts'
 import { BACKLOG_COUNTED_MAX, backlogSql, readBacklogRow } from './outbox-backlog.ts'
 import { ECHO, OUTBOX_CHANNEL, VACANT } from './outbox-bell.ts'
 import { holdsSql, requestsSql, toHold } from './outbox-holds.ts'
+import { OutboxLease } from './outbox-lease.ts'
+import { readLook } from './outbox-look.ts'
 import { PassReader } from './pass-reader.ts'
 import { rowNames } from './row-names.ts'
 import { type RawRow, SingleSession } from './single-session.ts'
@@ -26,7 +30,6 @@ const CLOSE_DEADLINE_MS = 2_000
 const ECHO_WITHIN_MS = 2_000
 /** Nothing is read meanwhile. */
 const SILENT_ECHO_WITHIN_MS = 250
-const ACQUIRE_ANSWER_MS = 5_000
 const HOLDS_A_READ = 10_000
 const REQUESTS_A_READ = 1_000
 
@@ -63,6 +66,7 @@ class PostgresOutboxStore implements OutboxStore {
   readonly #reader: SingleSession
   readonly #writer: SingleSession
   readonly #archiveMs: number | undefined
+  readonly #lease: OutboxLease
   readonly #passes: PassReader
   readonly #listening: Promise<void>
   /** What it said to itself and has not heard yet. */
@@ -71,6 +75,7 @@ class PostgresOutboxStore implements OutboxStore {
   constructor(parts: OutboxStoreParts, events: OutboxStoreEvents) {
     const { reader, writer, archiveMs } = parts
     this.#reader = reader
+    this.#lease = new OutboxLease(reader)
     this.#passes = new PassReader(reader)
     this.#writer = writer
     this.#archiveMs = archiveMs
@@ -82,21 +87,24 @@ class PostgresOutboxStore implements OutboxStore {
     this.#listening.catch(() => undefined)
   }
 
-  async acquire(owner: string, leaseMs: number): Promise<Term | undefined> {
-    const [row] = await this.#reader.ask(acquireSql, [owner, leaseMs], Math.max(leaseMs, ACQUIRE_ANSWER_MS))
-    return row === undefined ? undefined : { owner, epoch: BigInt(row[0] ?? 0) }
+  acquire(owner: string, leaseMs: number): Promise<Acquisition> {
+    return this.#lease.acquire(owner, leaseMs)
   }
 
-  async renew(term: Term, leaseMs: number, floor: bigint): Promise<boolean> {
-    return (await this.#reader.ask(renewSql, [term.owner, term.epoch, leaseMs, floor], leaseMs)).length > 0
+  renew(term: Term, leaseMs: number, floor: bigint): Promise<boolean> {
+    return this.#lease.renew(term, leaseMs, floor)
   }
 
-  async release(term: Term): Promise<void> {
-    await this.#reader.ask(releaseSql, [term.owner, term.epoch])
+  release(term: Term): Promise<void> {
+    return this.#lease.release(term)
   }
 
   fetchPending(term: Term, pass: Pass): Promise<PassResult | undefined> {
     return this.#passes.read(term, pass)
+  }
+
+  look(term: Term, withinMs: number): Promise<Look | undefined> {
+    return readLook(this.#reader, term, withinMs)
   }
 
   async remove(term: Term, rows: readonly PendingRow[]): Promise<bigint | undefined> {
@@ -188,26 +196,6 @@ class PostgresOutboxStore implements OutboxStore {
 function isMine(rows: readonly RawRow[]): boolean {
   return rows[0]?.[0] === 't'
 }
-
-const acquireSql = `
-  update trunkline.outbox_lease
-     set owner = $1, epoch = epoch + 1, expires_at = trunkline.now() + $2::int * interval '1 millisecond'
-   where shard = 0 and (owner is null or owner = $1 or expires_at <= trunkline.now())
-  returning epoch`
-
-const renewSql = `
-  update trunkline.outbox_lease
-     set expires_at = trunkline.now() + $3::int * interval '1 millisecond', floor = $4
-   where shard = 0 and owner = $1 and epoch = $2
-  returning epoch`
-
-const releaseSql = `
-  with released as (
-    update trunkline.outbox_lease set owner = null, expires_at = '-infinity'
-     where shard = 0 and owner = $1 and epoch = $2
-    returning epoch
-  )
-  select pg_notify('${OUTBOX_CHANNEL}', '${VACANT}') from released`
 
 // What every write begins with: it waits for no disk, because a crash that takes it back means at most that messages
 // are sent again, and the inbox knows them; and it locks the lease, so that nobody can take over beside it. The

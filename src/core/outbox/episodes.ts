@@ -31,6 +31,11 @@ export class Episodes {
     })
   }
 
+  /** Whether something could not be recorded yet. */
+  get hasRest(): boolean {
+    return this.#untold.size > 0
+  }
+
   /** Tries again what could not be recorded. */
   async tellRest(): Promise<void> {
     for (const [episode, incident] of this.#untold) {

@@ -25,6 +25,7 @@ export class LookPace {
   #hears = false
   #idleLooks = 0
   #pauseMs = OFTEN_MS
+  #rests = false
   #uncalledAtMs = Number.NEGATIVE_INFINITY
   /** When the first and the last look found rows for which no call has come yet. */
   #awaited: { readonly sinceMs: number; readonly lastMs: number } | undefined
@@ -37,19 +38,25 @@ export class LookPace {
     })
   }
 
+  /** Whether the pause before this look was a rest. */
+  get rests(): boolean {
+    return this.#rests
+  }
+
   /** @returns the next pause; the one after it is longer */
   next(nowMs: number): number {
     const uncalledAtMs = this.#awaited?.lastMs ?? this.#uncalledAtMs
-    const rests = this.#hears && ++this.#idleLooks > LOOKS_BEFORE_REST && nowMs - uncalledAtMs >= UNCALLED_LATELY_MS
+    this.#rests = this.#hears && ++this.#idleLooks > LOOKS_BEFORE_REST && nowMs - uncalledAtMs >= UNCALLED_LATELY_MS
     const pauseMs = Math.min(this.#pauseMs, this.#longestMs)
     this.#pauseMs = pauseMs * 2
-    return rests ? this.#longestMs * REST_TIMES : pauseMs
+    return this.#rests ? this.#longestMs * REST_TIMES : pauseMs
   }
 
   /** There was something to do, or somebody called. */
   begin(nowMs: number): void {
     this.#giveUpAwaited(nowMs)
     this.#idleLooks = 0
+    this.#rests = false
     this.#pauseMs = nowMs - this.#uncalledAtMs < UNCALLED_MS ? OFTEN_MS : SELDOM_MS
   }
 

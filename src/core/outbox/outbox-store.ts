@@ -43,6 +43,14 @@ export interface Term {
   readonly epoch: bigint
 }
 
+/** What came of asking for the lease. */
+export interface Acquisition {
+  /** `undefined` while somebody else is in office. */
+  readonly term: Term | undefined
+  /** For how long that lease still lasts, unless it is renewed. */
+  readonly heldForMs: number
+}
+
 /** A topic, or one partition of it. */
 export interface Section {
   readonly topic: string
@@ -90,6 +98,14 @@ export interface PassResult {
   readonly assumptionHolds: boolean
   /** The running transactions below `namesRunningBelow`. */
   readonly running: readonly bigint[]
+}
+
+/** Whether there is news, without reading a row. */
+export interface Look {
+  /** The last number that anybody took: without a new one there is no new row. */
+  readonly lastNumber: bigint
+  /** In how many milliseconds the next message for later is due, 0 when one is already; `undefined` when there is none. */
+  readonly dueInMs: number | undefined
 }
 
 /** A key whose first message Kafka refused; `key: null`: a message that holds up nobody but itself. */
@@ -153,8 +169,8 @@ export interface OutboxAppender<Tx> {
  * `DATABASE_FULL` did nothing either, and the term stands.
  */
 export interface OutboxStore {
-  /** Takes the lease if nobody else holds it; an owner's new term ends its former one. @returns the new term; `undefined` while somebody else is in office */
-  acquire(owner: string, leaseMs: number): Promise<Term | undefined>
+  /** Takes the lease if nobody else holds it; an owner's new term ends its former one. */
+  acquire(owner: string, leaseMs: number): Promise<Acquisition>
 
   /** @param floor no row up to this number is left; kept for whoever asks how much waits. @returns whether the term still stands */
   renew(term: Term, leaseMs: number, floor: bigint): Promise<boolean>
@@ -164,6 +180,9 @@ export interface OutboxStore {
 
   /** Reads the lowest rows that the pass may show; the caller releases each of them. @throws TransientError `STATEMENT_TOO_SLOW` it was given up after `pass.withinMs`: look through less */
   fetchPending(term: Term, pass: Pass): Promise<PassResult | undefined>
+
+  /** As a pass, but only looks for news. @throws TransientError `STATEMENT_TOO_SLOW` it was given up after `withinMs` */
+  look(term: Term, withinMs: number): Promise<Look | undefined>
 
   /**
    * Deletes rows that Kafka acknowledged, by `seq` and `id`. A crash of the server may take it back; then they are sent again.

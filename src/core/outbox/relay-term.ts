@@ -12,6 +12,7 @@ import type { RelayParts, RelaySettings } from './relay-options.ts'
 import { RelayReport } from './relay-report.ts'
 import { RelayTally } from './relay-tally.ts'
 import { Removals } from './removals.ts'
+import { Renewal } from './renewal.ts'
 import { SettledMark } from './settled-mark.ts'
 import { Stride } from './stride.ts'
 import { TopicRoutes } from './topic-routes.ts'
@@ -45,6 +46,7 @@ export class RelayTerm {
   readonly #removals: Removals
   readonly #holding: Holding
   readonly #upkeep: Upkeep
+  readonly #renewal: Renewal
   readonly #tally = new RelayTally()
   readonly #report: RelayReport
   /** The last number anybody had taken when the last pass looked. */
@@ -105,6 +107,7 @@ export class RelayTerm {
       onOver,
       onFailed,
     })
+    this.#renewal = new Renewal(parts, term, options.lease, { floor: () => this.#upkeep.floor, onOver: (reason) => this.#end(reason) })
     this.#report = new RelayReport({ ...parts, held: this.#held, mark: this.#mark, tally: this.#tally }, term, options.report)
   }
 
@@ -117,7 +120,7 @@ export class RelayTerm {
   async serve(signal: AbortSignal): Promise<string> {
     const either = AbortSignal.any([signal, this.#ended.signal])
     const aside = [
-      this.#renew(either),
+      this.#renewal.run(either),
       this.#upkeep.run(either),
       this.#routes.watch(this.#options.topicCheck, either),
       this.#report.run(either, () => ({ floor: this.#upkeep.floor, last: this.#lastNumber })),
@@ -150,7 +153,7 @@ export class RelayTerm {
 
   /** A pass above the mark, for every lane that takes rows. @returns whether there is more to read at once */
   async #readOn(signal: AbortSignal): Promise<boolean> {
-    if (!this.#hasRoom) return false
+    if (!this.#hasRoom || (this.#parts.pace.rests && (await this.#seesNoNews()))) return false
     const before = this.#mark.at
     const upTo = before + this.#stride.length
     const result = await this.#read(this.#stride, before, undefined, this.#lanes.closed(before))
@@ -164,6 +167,21 @@ export class RelayTerm {
     this.#take(result)
     await this.#noteNumber()
     return result.limited || (this.#mark.at > before && upTo < result.lastNumber)
+  }
+
+  /** Where everything was read and decided, a resting owner needs no pass: without a new number there is no new row. */
+  async #seesNoNews(): Promise<boolean> {
+    if (this.#mark.hard !== this.#lastNumber) return false
+    this.#renewal.looks()
+    try {
+      const look = await this.#parts.store.look(this.#term, this.#readWithinMs)
+      if (look === undefined) this.#end('another owner took the lease')
+      else this.#upkeep.looked(look.dueInMs)
+      return look === undefined || look.lastNumber === this.#lastNumber
+    } catch (error) {
+      if (!isTrunklineError(error, 'STATEMENT_TOO_SLOW')) throw error
+      return false
+    }
   }
 
   /** A pass for lanes and topics that left rows in the table and take them now. @returns whether there was something to catch up with */
@@ -250,24 +268,6 @@ export class RelayTerm {
     if (stored !== undefined) return stored
     this.#end('another owner took the lease')
     return actual
-  }
-
-  async #renew(signal: AbortSignal): Promise<void> {
-    const { store, clock } = this.#parts
-    const leaseMs = this.#options.lease
-    // Counted from before the request left: the server's lease began later than that.
-    let deadline = clock.monotonic() + leaseMs
-    while (!signal.aborted) {
-      await clock.sleep(leaseMs / 3, signal)
-      if (signal.aborted) return
-      const sentAt = clock.monotonic()
-      const renewed = store.renew(this.#term, leaseMs, this.#upkeep.floor)
-      const inTime = await unlessAborted(endsWithin(renewed, Math.max(0, deadline - sentAt)), signal)
-      if (signal.aborted) return
-      if (!inTime) return this.#end('the lease could not be renewed in time')
-      if (!(await renewed)) return this.#end('another owner took the lease')
-      deadline = sentAt + leaseMs
-    }
   }
 
   async #leave(): Promise<void> {

@@ -11,6 +11,12 @@ import { unlessAborted } from './unless-aborted.ts'
 import { WakeUp } from './wake-up.ts'
 
 const STOP_GRACE_MS = 1_000
+/** So often at least a stand-by asks, lest it wait for the end of a lease that was given back long ago … */
+const ASKS_WITHIN_MS = 1_000
+/** … or where it is called: then only a silent database would be noticed later. */
+const HEARING_ASKS_WITHIN_MS = 2_500
+/** Another may have been faster, and the answer is of a moment before that. */
+const SOONEST_MS = 10
 
 /**
  * Empties the outbox: reads rows in order, produces them, removes what Kafka acknowledged.
@@ -94,7 +100,7 @@ export class Relay implements Service {
     const either = AbortSignal.any([signal, lost.signal])
     const hearing = this.#listen(store, either)
     try {
-      const term = await this.#acquire(store, either)
+      const term = await this.#acquire(store, hearing, either)
       if (term !== undefined) await this.#hold(store, term, hearing, either)
       if (lost.signal.aborted) throw lost.signal.reason
     } finally {
@@ -124,17 +130,21 @@ export class Relay implements Service {
     return hears === true
   }
 
-  async #acquire(store: OutboxStore, signal: AbortSignal): Promise<Term | undefined> {
+  async #acquire(store: OutboxStore, hearing: Promise<boolean>, signal: AbortSignal): Promise<Term | undefined> {
     const { lease } = this.#options
+    let asksWithinMs = Math.min(lease / 5, ASKS_WITHIN_MS)
+    void hearing.then((hears) => {
+      if (hears) asksWithinMs = Math.min(lease / 4, HEARING_ASKS_WITHIN_MS)
+    })
     while (!signal.aborted) {
       const acquiring = store.acquire(this.#owner, lease)
-      const term = await unlessAborted(acquiring, signal)
+      const { term, heldForMs = 0 } = (await unlessAborted(acquiring, signal)) ?? {}
       if (term !== undefined) return term
       // It may have come into office just now; then it must leave it, or the next one waits for the lease.
-      if (signal.aborted) return (await endsWithin(acquiring, STOP_GRACE_MS)) ? await acquiring : undefined
+      if (signal.aborted) return (await endsWithin(acquiring, STOP_GRACE_MS)) ? (await acquiring).term : undefined
       this.#state = 'standing by'
-      // An owner that leaves in order calls; one that died says nothing.
-      await this.#vacant.wait(Math.min(lease / 5, 1_000), signal)
+      // An owner that leaves in order calls; one that died says nothing, but its lease ends.
+      await this.#vacant.wait(Math.max(SOONEST_MS, Math.min(heldForMs, asksWithinMs)), signal)
     }
     return undefined
   }

@@ -2,10 +2,16 @@
 export class WakeUp {
   #rung = false
   #waiting: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
 
   wake(): void {
     this.#rung = true
     this.#waiting?.()
+  }
+
+  /** Whoever waits now waits from now on: its time begins anew. */
+  putOff(): void {
+    this.#timer?.refresh()
   }
 
   /** Resolves at the next ring, after `ms`, or when the signal aborts. @returns whether it rang */
@@ -19,12 +25,13 @@ export class WakeUp {
   #ringOrPause(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
-        clearTimeout(timer)
+        clearTimeout(this.#timer)
+        this.#timer = undefined
         signal.removeEventListener('abort', done)
         this.#waiting = undefined
         resolve()
       }
-      const timer = setTimeout(done, ms)
+      this.#timer = setTimeout(done, ms)
       signal.addEventListener('abort', done)
       this.#waiting = done
     })

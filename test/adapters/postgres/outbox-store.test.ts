@@ -87,7 +87,7 @@ test('gives up a read that the server breaks off by a limit of its own, and answ
   const options = '-c statement_timeout=100'
   const store = await new PostgresOutboxStoreFactory({ connectionString: url, options }).open(nobodyListens)
   onTestFinished(() => store.close())
-  const term = await store.acquire('one', 10_000)
+  const { term } = await store.acquire('one', 10_000)
   if (term === undefined) throw new Error('The lease is taken.')
   const pass = { after: 0n, upTo: 1_000n, withinMs: 60_000, limit: 1, bytesMax: 1, inFlight: [], only: undefined, without: [], held: [] }
   const read = () => store.fetchPending(term, { ...pass, assumedRunning: [], namesRunningBelow: undefined })
@@ -108,7 +108,7 @@ test('asks the server one thing at a time, as the driver wants it', async () => 
   const listen = (warning: Error): number => warnings.push(warning)
   process.on('warning', listen)
 
-  const term = await store.acquire('one', 10_000)
+  const { term } = await store.acquire('one', 10_000)
   if (term === undefined) throw new Error('The lease is taken.')
   const answers = await Promise.all([
     store.partitionsOf(term, 't', 3),
@@ -171,7 +171,7 @@ test('a transaction has its number before its row has one: whoever took a number
 async function inOffice(url: string, leaseMs = 10_000) {
   const store = await new PostgresOutboxStoreFactory({ connectionString: url }).open(nobodyListens)
   onTestFinished(() => store.close())
-  const term = await store.acquire('one', leaseMs)
+  const { term } = await store.acquire('one', leaseMs)
   if (term === undefined) throw new Error('The lease is taken.')
   return { store, term }
 }
@@ -200,7 +200,7 @@ test('a write that is under way holds off a take-over, so that nothing is taken 
   })
 
   expect(await removing).toEqual(expect.any(BigInt))
-  expect(await taking).toMatchObject({ owner: 'two' })
+  expect(await taking).toMatchObject({ term: { owner: 'two' } })
 })
 
 test('takes rows away without waiting for the disk, and for a lock no longer than twenty seconds', async () => {

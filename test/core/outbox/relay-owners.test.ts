@@ -64,6 +64,34 @@ describe('owners', () => {
     expect(await bench.messages('t')).toEqual([['a1', 'a2']])
   })
 
+  test('a stand-by asks again when the lease ends that it was told of, and seldom before', async () => {
+    const bench = await RelayBench.open()
+    const atMs: number[] = []
+    const told = [1_500, 50]
+    const outboxes = (real: OutboxStoreFactory): OutboxStoreFactory =>
+      aroundOutbox(real, (store) => ({
+        hears: async () => true,
+        acquire: async (owner, leaseMs) => {
+          // By then it knows that it hears.
+          if (told.length === 2) await store.hears()
+          atMs.push(performance.now())
+          const heldForMs = told.shift()
+          return heldForMs === undefined ? await store.acquire(owner, leaseMs) : { term: undefined, heldForMs }
+        },
+      }))
+    const relay = bench.assembly({ lease: '1m' }, { outboxes })
+    const witness = new Witness(relay.diagnostics)
+
+    await relay.start({ run: ['relay'] })
+    await witness.saw('relay.term_started')
+    const [first = 0, second = 0, third = 0, ...more] = atMs
+
+    expect(second - first).toBeGreaterThan(1_490)
+    // Where it is not told, it would ask once a second.
+    expect(third - second).toBeLessThan(1_000)
+    expect(more).toEqual([])
+  })
+
   test('a table that is missing is told as one that a person must make, and the relay goes on when it is there', async () => {
     const bench = await RelayBench.open({ t: 1 })
     await bench.publish('t', 'a')

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { OutboxStoreFactory } from '../../../src/core/outbox/outbox-store.ts'
+import { TransientError } from '../../../src/foundation/errors.ts'
 import { aroundOutbox } from '../../kit/broken/around-outbox.ts'
 import { countedOn } from '../../kit/contracts.ts'
 import { until, Witness } from '../../kit/wait.ts'
@@ -141,15 +142,28 @@ describe('a relay with nothing to do', () => {
   const RESTING_MS = 39
 
   /** When the relay looked, as far as it hears, or seems to. */
-  async function looking({ hears }: { readonly hears: boolean }) {
+  async function looking({ hears, tooSlow = false }: { readonly hears: boolean; readonly tooSlow?: boolean }) {
     const bench = await RelayBench.open({ t: 1 })
     const atMs: number[] = []
+    const asked = { passes: 0, due: 0, looks: 0 }
     const outboxes = (real: OutboxStoreFactory): OutboxStoreFactory =>
       aroundOutbox(real, (store) => ({
         hears: async () => hears,
         fetchPending: (term, pass) => {
           atMs.push(performance.now())
+          // The sweep reads one row.
+          if (pass.limit > 1) asked.passes++
           return store.fetchPending(term, pass)
+        },
+        look: async (term, withinMs) => {
+          atMs.push(performance.now())
+          asked.looks++
+          if (tooSlow) throw new TransientError('STATEMENT_TOO_SLOW', 'too slow')
+          return await store.look(term, withinMs)
+        },
+        moveDue: (term, limit) => {
+          asked.due++
+          return store.moveDue(term, limit)
         },
       }))
     const relay = bench.assembly({ idleDelay: '10ms' }, { outboxes })
@@ -163,6 +177,14 @@ describe('a relay with nothing to do', () => {
     return {
       bench,
       relay,
+      asked,
+      /** Thirty looks, longer than it takes to ask for what is due where nobody looks, in which it asked for nothing else. */
+      onlyLooked: () =>
+        until('looks alone', async () => {
+          const [looks, { passes, due }] = [atMs.length, { ...asked }]
+          await until('thirty looks', () => atMs.length >= looks + 30)
+          return asked.passes === passes && asked.due === due
+        }),
       /** Six pauses in a row. */
       rested: () => until('a rest', () => atMs.length > 6 && gaps(6).every((gap) => gap >= RESTING_MS)),
       /** After many more looks it still is as often there. */
@@ -209,6 +231,57 @@ describe('a relay with nothing to do', () => {
     await insertUncalled(bench)
 
     await expect(rested()).resolves.toBe(true)
+  })
+
+  test('reads nothing and asks for nothing else while it rests, and finds a row all the same', async () => {
+    const { bench, onlyLooked } = await looking({ hears: true })
+
+    await onlyLooked()
+    await insertUncalled(bench)
+
+    expect(await bench.messages('t')).toEqual([['a1', 'uncalled1']])
+  })
+
+  test('finds a row whose number was taken before it rested, and that was committed without a call', async () => {
+    const { bench, relay, asked } = await looking({ hears: true })
+    const witness = new Witness(relay.diagnostics)
+    const open = await bench.pool.connect()
+    await open.query('begin')
+    await open.query(bench.insertSql('t', 'late', 1))
+    const { passes } = asked
+    // It rests after 25 of them; while the number is not decided it does not do with less.
+    await until('passes', () => asked.passes > passes + 40)
+
+    await open.query('commit')
+    open.release()
+    await bench.relayed()
+
+    expect(await bench.messages('t')).toEqual([['a1', 'late1']])
+    expect(witness.count('relay.overlooked')).toBe(0)
+  })
+
+  test('finds a row also where its looks are too slow', async () => {
+    const { bench, asked } = await looking({ hears: true, tooSlow: true })
+    await until('a look', () => asked.looks > 0)
+
+    await insertUncalled(bench)
+
+    expect(await bench.messages('t')).toEqual([['a1', 'uncalled1']])
+  })
+
+  test('moves a message for later when it is due, also when it was published while it rested', async () => {
+    const { bench, relay, onlyLooked } = await looking({ hears: true })
+    const witness = new Witness(relay.diagnostics)
+    await onlyLooked()
+
+    const notBefore = Date.now() + 300
+    const later = bench.insertSql('t', 'later', 1).replace('outbox (bucket', 'outbox_scheduled (due_at, bucket')
+    await bench.query(later.replace('values (', `values (to_timestamp(${notBefore / 1_000}), `))
+    await witness.saw('relay.due')
+    await bench.relayed()
+
+    expect(Date.now()).toBeGreaterThanOrEqual(notBefore)
+    expect(await bench.messages('t')).toEqual([['a1', 'later1']])
   })
 
   test('looks for what operators ask for four times a second while a key is held, however long its pauses are', async () => {

@@ -10,6 +10,7 @@ export function aroundOutbox(real: OutboxStoreFactory, change: (store: OutboxSto
         renew: (term, leaseMs, floor) => store.renew(term, leaseMs, floor),
         release: (term) => store.release(term),
         fetchPending: (term, pass) => store.fetchPending(term, pass),
+        look: (term, withinMs) => store.look(term, withinMs),
         remove: (term, rows) => store.remove(term, rows),
         tendArchive: () => store.tendArchive(),
         newTransactionId: () => store.newTransactionId(),

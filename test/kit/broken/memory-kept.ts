@@ -18,6 +18,7 @@ export function memoryKept(real: OutboxStoreFactory): OutboxStoreFactory {
       const reopening = aroundOutbox({ open: async () => current }, () => ({
         renew: (term, leaseMs, floor) => again((store) => store.renew(term, leaseMs, floor)),
         fetchPending: (term, pass) => again((store) => store.fetchPending(term, pass)),
+        look: (term, withinMs) => again((store) => store.look(term, withinMs)),
         remove: (term, rows) => again((store) => store.remove(term, rows)),
         newTransactionId: () => again((store) => store.newTransactionId()),
         holds: (term) => again((store) => store.holds(term)),

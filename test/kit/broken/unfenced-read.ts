@@ -11,6 +11,7 @@ export function unfencedRead(url: string): (real: OutboxStoreFactory) => OutboxS
         (await ask(await ownerOf(url))) ?? (await ask(await ownerOf(url)))
       return {
         fetchPending: (_term, pass) => asOwner((term) => store.fetchPending(term, pass)),
+        look: (_term, withinMs) => asOwner((term) => store.look(term, withinMs)),
         // It asks every second, and would be told.
         moveDue: (_term, limit) => asOwner((term) => store.moveDue(term, limit)),
       }
