@@ -12,7 +12,7 @@ import { type Latencies, TimedRelay } from './timed-relay.ts'
 const STAND_BYS = 5
 const PER_SECOND = 500
 const WINDOW_MS = 8_000
-/** In the first minutes after a start V8 collects an idle heap once, which costs as much as 20 s of looking: a shorter window weighs it wrongly. */
+/** In the first minutes after a start V8 collects an idle heap up to three times, each at the price of 20 s of looking: a shorter window weighs it wrongly. */
 const IDLE_MS = 60_000
 
 const costSchema = z.object({ inOffice: z.boolean(), share: z.number(), rss: z.number() })
