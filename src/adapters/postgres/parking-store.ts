@@ -1,14 +1,11 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { packHeaders } from '../../core/broker/header-bytes.ts'
 import type { ParkedMessage, ParkingStore } from '../../core/consume/parking-store.ts'
 import type { Database } from '../../core/database/database.ts'
 import { fingerprintIn, framingOf } from '../../core/envelope/framing.ts'
 import { fingerprintOf } from '../../core/failures/reason.ts'
-import { ConflictError } from '../../foundation/errors.ts'
 import { storableText } from './storable-text.ts'
 
-/** A worker can take a key away between the insert and the lock; more often than this it is not a race. */
-const ATTEMPTS_MAX = 20
 /** To name so many keys costs less than to ask first whether any key is parked. */
 const FEW_KEYS = 16
 /** Far beyond every delay, and still a date. */
@@ -16,6 +13,8 @@ const DELAY_MS_MAX = 3_650 * 86_400_000
 
 export class PostgresParkingStore<Tx> implements ParkingStore<Tx> {
   readonly #database: Database<Tx>
+  /** By group, the topics in which keys were parked when somebody looked last. */
+  readonly #holding = new Map<string, Set<string>>()
 
   constructor(database: Database<Tx>) {
     this.#database = database
@@ -23,43 +22,47 @@ export class PostgresParkingStore<Tx> implements ParkingStore<Tx> {
 
   async lockParked(tx: Tx, place: { readonly group: string; readonly topic: string }, keys: readonly Buffer[]): Promise<readonly Buffer[]> {
     if (keys.length === 0) return []
-    const queryable = this.#database.queryable(tx)
     const { group, topic } = place
-    // Mostly nothing is parked; then a batch need not name all its keys.
-    if (keys.length > FEW_KEYS && (await queryable.query(anySql, [group, topic], 'often')).rowCount === 0) return []
-    const hashes = keys.map((key) => createHash('sha256').update(key).digest())
-    const { rows } = await queryable.query(lockSql, [group, topic, hashes], 'often')
+    if (keys.length > FEW_KEYS && !(await this.#mayHold(tx, group, topic))) return []
+    // As text: it takes a third of the time, here and in the driver.
+    const hashes = keys.map((key) => hash('sha256', key, 'hex'))
+    const { rows } = await this.#database.queryable(tx).query(lockSql, [group, topic, hashes], 'often')
     return rows.map((row) => row['key'])
+  }
+
+  /**
+   * Mostly nothing is parked; then a batch need not name all its keys. Where something was, a batch does not wait for the
+   * answer: it says whether the next one need name them.
+   */
+  #mayHold(tx: Tx, group: string, topic: string): true | Promise<boolean> {
+    const topics = this.#holding.get(group) ?? new Set()
+    this.#holding.set(group, topics)
+    const asked = this.#database
+      .queryable(tx)
+      .query(anySql, [group, topic], 'often')
+      .then(({ rowCount }) => {
+        if (rowCount === 0) topics.delete(topic)
+        else topics.add(topic)
+        return rowCount > 0
+      })
+    if (!topics.has(topic)) return asked
+    // If it fails, so does everything behind it.
+    asked.catch(() => undefined)
+    return true
   }
 
   async park(tx: Tx, messages: readonly ParkedMessage[]): Promise<void> {
     const [first] = messages
     if (first === undefined) return
-    await this.#parkKeys(
-      tx,
-      first.group,
-      messages.filter(({ queued }) => queued),
-    )
-    await this.#database.queryable(tx).query(parkSql, [first.group, ...columnsOf(messages)], 'often')
-  }
-
-  async #parkKeys(tx: Tx, group: string, messages: readonly ParkedMessage[]): Promise<void> {
     const queryable = this.#database.queryable(tx)
-    let missing = firstOfEachKey(messages)
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      if (missing.length === 0) return
-      const names = [group, missing.map(({ key }) => key.topic), missing.map(({ key }) => key.hash)]
-      const keys = missing.map(({ key }) => key.key)
-      const delays = missing.map(({ state, delayMs }) => (state === 'dead' ? null : Math.min(delayMs, DELAY_MS_MAX)))
-      // Two statements in one round trip; the second one's snapshot is newer.
-      const inserting = queryable.query(parkKeysSql, [...names, keys, delays], 'often')
-      const holding = queryable.query(holdKeysSql, names)
-      await Promise.allSettled([inserting, holding])
-      await inserting
-      const held = new Set((await holding).rows.map((row) => nameOf({ topic: String(row['topic']), hash: row['key_hash'] })))
-      missing = missing.filter(({ key }) => !held.has(nameOf(key)))
-    }
-    throw new ConflictError('KEY_UNPARKED', 'A key was unparked again and again while a message was queued behind it. Run it again.')
+    const queued = firstOfEachKey(messages.filter((message) => message.queued))
+    // In one round trip. The messages lock their keys: one that was taken away in between makes it a conflict.
+    const asked = [
+      ...(queued.length === 0 ? [] : [queryable.query(parkKeysSql, [first.group, ...keyColumnsOf(queued)], 'often')]),
+      queryable.query(parkSql, [first.group, ...columnsOf(messages)], 'often'),
+    ]
+    await Promise.allSettled(asked)
+    await Promise.all(asked)
   }
 
   async load(tx: Tx, group: string): Promise<{ readonly rows: number; readonly bytes: number }> {
@@ -85,6 +88,15 @@ function firstOfEachKey(messages: readonly ParkedMessage[]): readonly ParkedMess
 
 function nameOf({ topic, hash }: { readonly topic: string; readonly hash: Buffer }): string {
   return `${hash.toString('hex')} ${topic}`
+}
+
+function keyColumnsOf(messages: readonly ParkedMessage[]): unknown[] {
+  return [
+    messages.map(({ key }) => key.topic),
+    messages.map(({ key }) => key.hash),
+    messages.map(({ key }) => key.key),
+    messages.map(({ state, delayMs }) => (state === 'dead' ? null : Math.min(delayMs, DELAY_MS_MAX))),
+  ]
 }
 
 /** In the order of the statement's parameters. */
@@ -129,20 +141,12 @@ function storableMs(ms: number): bigint {
 // A list of values, not a join: one plan does for a table that is empty and for one that is large.
 const lockSql = `
   select key from trunkline.parked_key
-   where consumer_group = $1 and topic = $2 and key_hash = any ($3::bytea[])
+   where consumer_group = $1 and topic = $2 and key_hash = any (array (select decode(hash, 'hex') from unnest($3::text[]) as wanted (hash)))
    order by key_hash
      for key share`
 
 const anySql = `
   select from trunkline.parked_key where consumer_group = $1 and topic = $2 limit 1`
-
-const holdKeysSql = `
-  select topic, key_hash
-    from trunkline.parked_key
-   where consumer_group = $1
-     and (topic, key_hash) in (select topic, key_hash from unnest($2::text[], $3::bytea[]) as wanted (topic, key_hash))
-   order by topic, key_hash
-     for key share`
 
 // A dead message holds its key: nothing is due until a person acts.
 const parkKeysSql = `

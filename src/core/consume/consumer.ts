@@ -130,7 +130,7 @@ export class Consumer<Tx extends object> implements Service, LogConsumerListener
     const position = await takePartition(this.#parts, place, range, { ...start, told: this.#toldGaps })
     this.#suspicions.set(nameOf(partition), await this.#judge(place, position))
     const { epoch, nextOffset: next } = position
-    this.#held.set(nameOf(partition), { ...place, epoch, next, caution: 0, traces: 0, passedOver: this.#passedOver })
+    this.#held.set(nameOf(partition), { ...place, epoch, next, caution: 0, narrow: 0, traces: 0, passedOver: this.#passedOver })
     return next
   }
 

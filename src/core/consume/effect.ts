@@ -29,6 +29,11 @@ export interface HeldPartition extends GroupPartition {
   next: bigint
   /** Batches that are still run with caution, because a handler failed lately. */
   caution: number
+  /**
+   * Batches in which handlers that run side by side still do so in short segments, because a statement failed lately: what
+   * the others would have done is not known then.
+   */
+  narrow: number
   /** Batches in which statements still note who sends them, because one failed lately and did not say. */
   traces: number
   /** Names that were passed over and told of; shared by the partitions of a consumer. */

@@ -47,7 +47,7 @@ export interface ParkingStore<Tx> {
    * Keeps messages of one group that were claimed in this transaction, each at the end of its key's queue in the order
    * of the list; parks the keys that were not. One that the group keeps already stays as it is, where it is.
    *
-   * @throws ConflictError `KEY_UNPARKED`: again and again a key went away in between; run the transaction again
+   * @throws ConflictError a key went away meanwhile; run the transaction again
    */
   park(tx: Tx, messages: readonly ParkedMessage[]): Promise<void>
 

@@ -10,8 +10,13 @@ import type { Thrown, Trial } from './trial.ts'
 
 /** One message of a hundred fails: three of four segments have none, and one that has runs a dozen handlers again. */
 const SEGMENT = 25
-/** Side by side a segment waits once however long it is, and all of it runs again. */
+/**
+ * Side by side, whoever throws does so in the same try, so that two tries of all of them are less than a few of each segment:
+ * a segment waits for the database once, however long it is. But where a statement fails, the others only hear that the
+ * transaction is lost: one try tells of one of them.
+ */
 const SEGMENT_SIDE_BY_SIDE = 50
+const NARROW = 50
 
 /** A batch that is claimed, and what was decided about it. */
 export interface ClaimedBatch<Tx> {
@@ -43,7 +48,7 @@ export async function runInSegments<Tx extends object>(
 ): Promise<BatchPlan<Tx>> {
   let current = plan
   for (let at = 0; at < current.run.length; ) {
-    const segment = current.run.slice(at, at + sizeAt(current.run[at], trial))
+    const segment = current.run.slice(at, at + sizeAt(current.run[at], held, trial))
     const threw = await trySegment(parts, tx, held, segment, trial)
     if (threw.length === 0) {
       at += segment.length
@@ -59,8 +64,10 @@ export async function runInSegments<Tx extends object>(
   return current
 }
 
-function sizeAt<Tx>(first: MessageRecord<Tx> | undefined, { interleaves }: Trial<Tx>): number {
-  return interleaves && first?.routed.subscription.policy.interleaves === true ? SEGMENT_SIDE_BY_SIDE : SEGMENT
+function sizeAt<Tx>(first: MessageRecord<Tx> | undefined, { narrow }: HeldPartition, { interleaves }: Trial<Tx>): number {
+  const isSideBySide = interleaves && first?.routed.subscription.policy.interleaves === true
+  if (!isSideBySide) return SEGMENT
+  return narrow > 0 ? SEGMENT_SIDE_BY_SIDE : Number.POSITIVE_INFINITY
 }
 
 /** @returns what was thrown and is undone; nothing where the segment ran */
@@ -80,6 +87,7 @@ async function trySegment<Tx extends object>(
     const own = trial.threw.filter(({ spoiled }) => !spoiled)
     const undone = own.length > 0 && own.every(leavesTransaction) && isCharged(reactionTo(error, true))
     if (!undone || trial.signal.aborted || parts.database.savepoint === undefined) throw error
+    if (own.length < trial.threw.length) held.narrow = NARROW
     trial.txs.splice(txs)
     trial.threw.splice(0)
     return own

@@ -45,6 +45,7 @@ export async function settleBatch<Tx extends object>(
     try {
       await applyBatch(parts, held, tries.batch, trial)
       if (held.caution > 0) held.caution--
+      if (held.narrow > 0) held.narrow--
       if (held.traces > 0) held.traces--
       return tries.settled
     } catch (error) {

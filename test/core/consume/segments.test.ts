@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+import { countedOn } from '../../kit/contracts.ts'
+import { ConsumeBench } from './consume-bench.ts'
+
+// Batches of 32, 32 and 64: the first, which fails, says nothing of how long one takes.
+test.for([
+  ['a handler threw, which all that throw do in the same try', 'throws', 64],
+  ['a statement failed, which says nothing of the others', 'divides', 50],
+] as const)('handlers that run side by side do so in as many as fit when %s', async ([, how, together]) => {
+  const bench = await ConsumeBench.open()
+  const bad = new Map([
+    ['k3', 'throws'],
+    ['k40', how],
+    ['k70', 'throws'],
+    ['k90', 'throws'],
+    ['k120', 'throws'],
+  ])
+  await bench.publishAll(Array.from({ length: 128 }, (_, index) => [`k${index}`, bad.get(`k${index}`) ?? ''] as const))
+  const { backbone, witness } = bench.backbone()
+  const runs = new Map<string, number>()
+  let running = 0
+  let most = 0
+  backbone.subscribe(
+    countedOn('t'),
+    async ({ data }, { tx }) => {
+      const { key, version, note } = data
+      runs.set(key, (runs.get(key) ?? 0) + 1)
+      running++
+      most = Math.max(most, running)
+      try {
+        if (note === 'divides') await tx.query('select 1 / 0')
+        await tx.query('insert into effect (key, version) values ($1, $2)', [key, version])
+      } finally {
+        running--
+      }
+      if (note === 'throws') throw new Error('no')
+    },
+    { interleave: true, retry: { inline: 0, delays: [] }, batch: { size: 64, latency: '10s' } },
+  )
+  await backbone.start({ run: ['consume'] })
+
+  await bench.settled()
+
+  expect(most).toBe(together)
+  expect(await bench.effects()).toHaveLength(123)
+  expect(await bench.parked()).toHaveLength(5)
+  expect(witness.all('batch.failed')).toHaveLength(1)
+  // Three fail in the last batch: where it is one segment, nobody runs more than twice.
+  const inLast = Array.from({ length: 64 }, (_, index) => runs.get(`k${index + 64}`) ?? 0)
+  expect(Math.max(...inLast)).toBe(2)
+})
