@@ -42,7 +42,7 @@ export async function runMessages<Tx extends object>(
 }
 
 /** @returns where the run of messages that may be interleaved ends; at least the next index */
-function endOfNeighbours<Tx>(messages: readonly MessageRecord<Tx>[], from: number): number {
+export function endOfNeighbours<Tx>(messages: readonly MessageRecord<Tx>[], from: number): number {
   let end = from
   while (messages[end]?.routed.subscription.policy.interleaves === true) end++
   return Math.max(end, from + 1)

@@ -3,7 +3,7 @@ import type { EffectParts, HeldPartition } from './effect.ts'
 import type { BatchRecord, MessageRecord } from './lanes.ts'
 import { type BatchFacts, type BatchPlan, planBatch } from './plan.ts'
 import { isCharged, reactionTo } from './retry.ts'
-import { runMessages } from './run-messages.ts'
+import { endOfNeighbours, runMessages } from './run-messages.ts'
 import type { Kept } from './set-aside.ts'
 import { trace } from './trace.ts'
 import type { Thrown, Trial } from './trial.ts'
@@ -48,7 +48,7 @@ export async function runInSegments<Tx extends object>(
 ): Promise<BatchPlan<Tx>> {
   let current = plan
   for (let at = 0; at < current.run.length; ) {
-    const segment = current.run.slice(at, at + sizeAt(current.run[at], held, trial))
+    const segment = current.run.slice(at, at + sizeAt(current.run, at, held, trial))
     const threw = await trySegment(parts, tx, held, segment, trial)
     if (threw.length === 0) {
       at += segment.length
@@ -64,10 +64,10 @@ export async function runInSegments<Tx extends object>(
   return current
 }
 
-function sizeAt<Tx>(first: MessageRecord<Tx> | undefined, { narrow }: HeldPartition, { interleaves }: Trial<Tx>): number {
-  const isSideBySide = interleaves && first?.routed.subscription.policy.interleaves === true
-  if (!isSideBySide) return SEGMENT
-  return narrow > 0 ? SEGMENT_SIDE_BY_SIDE : Number.POSITIVE_INFINITY
+/** In order, whoever throws ends the try: what stands behind those that run side by side is not in their segment. */
+function sizeAt<Tx>(run: readonly MessageRecord<Tx>[], at: number, { narrow }: HeldPartition, { interleaves }: Trial<Tx>): number {
+  const sideBySide = interleaves ? endOfNeighbours(run, at) - at : 0
+  return Math.max(SEGMENT, narrow > 0 ? Math.min(sideBySide, SEGMENT_SIDE_BY_SIDE) : sideBySide)
 }
 
 /** @returns what was thrown and is undone; nothing where the segment ran */

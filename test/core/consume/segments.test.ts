@@ -49,3 +49,45 @@ test.for([
   const inLast = Array.from({ length: 64 }, (_, index) => runs.get(`k${index + 64}`) ?? 0)
   expect(Math.max(...inLast)).toBe(2)
 })
+
+test('handlers that run in order do so in short segments, also behind one that may run side by side', async () => {
+  const bench = await ConsumeBench.open()
+  const [Beside, InOrder] = [countedOn('t'), countedOn('t', 'test.Other')]
+  // Never two in 25, and more than one in a batch.
+  const bad = new Set([3, 40, 68, 96, 124, 152, 180].map((index) => `k${index}`))
+  const publisher = bench.backbone().backbone
+  await publisher.start({ run: ['relay'] })
+  await publisher.transaction(async (tx) => {
+    for (let index = 0; index < 200; index++) {
+      const key = `k${index}`
+      await publisher.publish(
+        tx,
+        (bad.has(key) || index % 2 === 1 ? InOrder : Beside)({ key, version: 1, note: bad.has(key) ? 'throws' : '' }),
+      )
+    }
+  })
+  await bench.relayed()
+  const { backbone } = bench.backbone()
+  const runs = new Map<string, number>()
+  for (const [contract, interleave] of [
+    [Beside, true],
+    [InOrder, false],
+  ] as const) {
+    backbone.subscribe(
+      contract,
+      async ({ data: { key, version, note } }, { tx }) => {
+        runs.set(key, (runs.get(key) ?? 0) + 1)
+        await tx.query('insert into effect (key, version) values ($1, $2)', [key, version])
+        if (note === 'throws') throw new Error('no')
+      },
+      { interleave, retry: { inline: 0, delays: [] }, batch: { size: 64, latency: '10s' } },
+    )
+  }
+  await backbone.start({ run: ['consume'] })
+
+  await bench.settled()
+
+  expect(await bench.effects()).toHaveLength(193)
+  expect(await bench.parked()).toHaveLength(7)
+  expect(Math.max(...runs.values())).toBe(2)
+})
