@@ -395,6 +395,9 @@ CREATE OR REPLACE FUNCTION trunkline.open_inbox(name text, first bigint, past bi
 AS $function$
 begin
   if name !~ '^inbox_[0-9]{8}$' then raise exception 'not a partition of the inbox: %', name; end if;
+  if first <> extract(epoch from to_date(right(name, 8), 'YYYYMMDD')) * 1000 or past <> first + 86400000 then
+    raise exception 'not the day of %: % to %', name, first, past;
+  end if;
   execute format('create table trunkline.%I (like trunkline.inbox including all)', name);
   lock table trunkline.inbox_rest in access exclusive mode;
   execute format(

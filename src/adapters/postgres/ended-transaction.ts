@@ -4,7 +4,7 @@ import { ended } from './transaction-errors.ts'
 /**
  * What stands for a transaction, or a piece of one, when it is over: nothing can be done in it.
  *
- * Its face may be kept by whoever got it, and everything of the transaction must not be kept with it.
+ * Whoever got its face may keep it, and ask the database for more with it: by then the connection is somebody else's.
  */
 export const endedTransaction = {
   number: undefined,

@@ -209,6 +209,17 @@ test('only one process at a time tends the inbox', async () => {
   expect(tended).toBeUndefined()
 })
 
+test('a build that still counts in hours opens no day, and the day is opened by one that does not', async () => {
+  const { now } = await inboxes()
+  const hour = Math.floor(Date.now() / 86_400_000) * 24
+  const name = `inbox_${new Date(hour * 3_600_000).toISOString().slice(0, 10).replaceAll('-', '')}`
+
+  const opening = now.database.outside.query('select trunkline.open_inbox($1, $2, $3) is null as opened', [name, hour, hour + 24])
+
+  await expect(opening).rejects.toThrow('not the day of')
+  expect(await now.upkeep.tend(KEEP_MS)).toMatchObject({ opened: 3 })
+})
+
 const oldDaysSql = `
   select trunkline.open_inbox('inbox_202001' || lpad(day::text, 2, '0'), day_ms * (18261 + day), day_ms * (18262 + day))
     from generate_series(1, 10) as day, (values (86400000::bigint)) as one (day_ms)`
