@@ -158,6 +158,8 @@ export class RelayTerm {
     const upTo = before + this.#stride.length
     const result = await this.#read(this.#stride, before, undefined, this.#lanes.closed(before))
     if (result === undefined) return false
+    // What it takes for decided is not: rows below the mark will come.
+    if (result.lastNumber < this.#lastNumber) this.#end('the last number became smaller: the database was restored')
     if (signal.aborted || !this.#mark.accepts(result)) {
       releaseAll(result)
       return !signal.aborted

@@ -52,7 +52,10 @@ export class Upkeep {
   #sweptTo = 0n
   #tendAtMs = Number.NEGATIVE_INFINITY
   #withoutRoom = 0
-  #moveAtMs = Number.NEGATIVE_INFINITY
+  /** Before that nothing is due, as far as a look saw … */
+  #dueAtMs = Number.NEGATIVE_INFINITY
+  /** … and here the database may have room again. */
+  #roomAtMs = Number.NEGATIVE_INFINITY
   readonly #bell = new WakeUp()
 
   constructor(parts: UpkeepParts, term: Term, events: UpkeepEvents) {
@@ -82,7 +85,7 @@ export class Upkeep {
     const { clock, episodes } = this.#parts
     const nowMs = clock.monotonic()
     const nextInMs = Math.min(dueInMs ?? LOOK_EVERY_MS, LOOK_EVERY_MS)
-    this.#moveAtMs = Math.max(this.#moveAtMs, nowMs + nextInMs)
+    this.#dueAtMs = nowMs + nextInMs
     if (nextInMs < LOOK_EVERY_MS || nowMs >= this.#sweepAtMs || nowMs >= this.#tendAtMs || episodes.hasRest) this.#bell.wake()
     else this.#bell.putOff()
   }
@@ -122,7 +125,7 @@ export class Upkeep {
    */
   async #moveDue(): Promise<number | undefined> {
     const { store, clock, wakeUp, diagnostics } = this.#parts
-    const waitMs = this.#moveAtMs - clock.monotonic()
+    const waitMs = Math.max(this.#dueAtMs, this.#roomAtMs) - clock.monotonic()
     if (waitMs > 0) return waitMs
     try {
       const due = await store.moveDue(this.#term, MOVE_MAX)
@@ -137,7 +140,7 @@ export class Upkeep {
       if (!isTrunklineError(error, 'DATABASE_FULL')) throw error
       diagnostics.emit('relay.no_room', { reason: error.message })
       const againMs = backoffMs(++this.#withoutRoom, ROOM_AGAIN)
-      this.#moveAtMs = clock.monotonic() + againMs
+      this.#roomAtMs = clock.monotonic() + againMs
       return againMs
     }
   }

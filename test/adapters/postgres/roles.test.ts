@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { migrate } from '../../../src/adapters/postgres/migrate.ts'
+import { PostgresOutboxStoreFactory } from '../../../src/adapters/postgres/outbox-store.ts'
 import { relayGrants, rolesScript, runtimeGrants } from '../../../src/adapters/postgres/roles.ts'
 import { createBackbone, MemoryLog } from '../../../src/index.ts'
 import { countedOn } from '../../kit/contracts.ts'
@@ -87,6 +88,19 @@ test('a service works with the rights of the runtime, the relay with its own, an
   await until('an empty outbox', async () => (await superuser.query('select from trunkline.outbox')).rowCount === 0)
   expect((await superuser.query('select from trunkline.outbox_archive')).rowCount).toBe(3)
   expect((await superuser.query("select from trunkline.incident where kind = 'archive_untended'")).rowCount).toBe(0)
+})
+
+test('a relay may look for news with its own rights, and ask for the lease', async () => {
+  const events = { onLost: () => undefined, onCalled: () => undefined, onVacant: () => undefined }
+  const store = await new PostgresOutboxStoreFactory({ connectionString: urlOf('relay') }).open(events)
+  onTestFinished(() => store.close())
+
+  const { term } = await until('the lease', async () => {
+    const acquired = await store.acquire('one', 1_000)
+    return acquired.term !== undefined && acquired
+  })
+
+  expect(await store.look(term ?? { owner: '', epoch: 0n }, 1_000)).toMatchObject({ dueInMs: undefined })
 })
 
 test('the owner migrates, and an operator acts as it', async () => {

@@ -172,4 +172,21 @@ describe('owners', () => {
     expect(relay.relay.state).toBe('stopped')
     expect(await bench.waiting()).toBe(1)
   })
+
+  test('numbers that run backwards end the term: of a database that was restored beneath it nothing is known', async () => {
+    const bench = await RelayBench.open({ t: 1 })
+    const relay = bench.assembly()
+    const witness = new Witness(relay.diagnostics)
+    await relay.start({ run: ['relay'] })
+    await bench.publish('t', ...repeat(['a'], 5))
+    await bench.relayed()
+    await until('the mark', async () => Number((await bench.query('select floor from trunkline.outbox_lease'))[0]?.['floor']) >= 5)
+
+    await bench.query("select setval('trunkline.outbox_seq_seq', 1)")
+    await bench.publish('t', 'b')
+    await bench.relayed()
+
+    expect(witness.count('relay.overlooked')).toBe(0)
+    expect(await bench.messages('t')).toEqual([['a1', 'a2', 'a3', 'a4', 'a5', 'b1']])
+  })
 })

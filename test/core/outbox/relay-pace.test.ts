@@ -196,6 +196,12 @@ describe('a relay with nothing to do', () => {
     }
   }
 
+  /** As somebody publishes for later whom nobody hears. */
+  function scheduledSql(bench: RelayBench, key: string, dueAtMs: number): string {
+    const sql = bench.insertSql('t', key, 1).replace('outbox (bucket', 'outbox_scheduled (due_at, bucket')
+    return sql.replace('values (', `values (to_timestamp(${dueAtMs / 1_000}), `)
+  }
+
   /** As somebody publishes whom nobody hears. */
   async function insertUncalled(bench: RelayBench): Promise<void> {
     await bench.query(bench.insertSql('t', 'uncalled', 1))
@@ -275,13 +281,24 @@ describe('a relay with nothing to do', () => {
     await onlyLooked()
 
     const notBefore = Date.now() + 300
-    const later = bench.insertSql('t', 'later', 1).replace('outbox (bucket', 'outbox_scheduled (due_at, bucket')
-    await bench.query(later.replace('values (', `values (to_timestamp(${notBefore / 1_000}), `))
+    await bench.query(scheduledSql(bench, 'later', notBefore))
     await witness.saw('relay.due')
     await bench.relayed()
 
     expect(Date.now()).toBeGreaterThanOrEqual(notBefore)
     expect(await bench.messages('t')).toEqual([['a1', 'later1']])
+  })
+
+  test('asks for a message that is due already with the look that sees it, whatever the looks before it saw', async () => {
+    const { bench, asked, onlyLooked } = await looking({ hears: true })
+    await onlyLooked()
+
+    await bench.query(scheduledSql(bench, 'now', Date.now()))
+    const { looks, due } = { ...asked }
+    await until('a question', () => asked.due > due)
+
+    // A second is 25 looks.
+    expect(asked.looks - looks).toBeLessThanOrEqual(5)
   })
 
   test('looks for what operators ask for four times a second while a key is held, however long its pauses are', async () => {
