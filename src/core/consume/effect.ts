@@ -30,8 +30,8 @@ export interface HeldPartition extends GroupPartition {
   /** Batches that are still run with caution, because a handler failed lately. */
   caution: number
   /**
-   * Batches in which handlers that run side by side still do so in short segments, because a statement failed lately: what
-   * the others would have done is not known then.
+   * Batches in which handlers that run side by side still do so in short segments, because one try did not tell of all that
+   * fail: a statement failed lately, or a handler that had not in the try before.
    */
   narrow: number
   /** Batches in which statements still note who sends them, because one failed lately and did not say. */

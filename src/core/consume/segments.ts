@@ -13,7 +13,8 @@ const SEGMENT = 25
 /**
  * Side by side, whoever throws does so in the same try, so that two tries of all of them are less than a few of each segment:
  * a segment waits for the database once, however long it is. But where a statement fails, the others only hear that the
- * transaction is lost: one try tells of one of them.
+ * transaction is lost: one try tells of one of them. And what fails now and then, as behind a network, fails in every try that
+ * is long enough: half of a batch would be parked for it.
  */
 const SEGMENT_SIDE_BY_SIDE = 50
 const NARROW = 50
@@ -47,6 +48,7 @@ export async function runInSegments<Tx extends object>(
   keep: (kept: readonly Kept<Tx>[]) => Promise<void>,
 ): Promise<BatchPlan<Tx>> {
   let current = plan
+  let threwAt: number | undefined
   for (let at = 0; at < current.run.length; ) {
     const segment = current.run.slice(at, at + sizeAt(current.run, at, held, trial))
     const threw = await trySegment(parts, tx, held, segment, trial)
@@ -56,6 +58,8 @@ export async function runInSegments<Tx extends object>(
     }
     // It is not charged yet: it runs once more, to be told from other failures of its class.
     if (trace(held, trial, threw)) continue
+    if (threwAt === at && segment.length > SEGMENT) held.narrow = NARROW
+    threwAt = at
     for (const { of, error } of threw) trial.charge(of, error)
     current = planBatch(held, records, { ...facts, failed: trial.failed })
   }
