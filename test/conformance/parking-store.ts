@@ -70,6 +70,36 @@ export function parkingStoreConformance<Tx>(name: string, open: () => Promise<Pa
     expect((await lock()).map(String).toSorted()).toEqual(['key 39', 'key 7'])
   })
 
+  test(`${name}: finds a parked key among many, whatever it found before, and fails where the transaction is lost`, async () => {
+    const { database, parking } = await open()
+    const keys = Array.from({ length: 40 }, (_, n) => Buffer.from(`key ${n}`))
+    const lock = (tx: Tx) => parking.lockParked(tx, { group: 'g', topic: 't' }, keys)
+    const found: string[][] = []
+    const look = async (): Promise<void> => void found.push((await database.transaction(lock)).map(String))
+
+    const undone = database.transaction(async (tx) => {
+      await parking.park(tx, [parkedMessage('key 7')])
+      found.push((await lock(tx)).map(String))
+      throw new Error('abort')
+    })
+    await expect(undone).rejects.toThrow('abort')
+    await look()
+    await look()
+    await database.transaction((tx) => parking.park(tx, [parkedMessage('key 7')]))
+    await look()
+    await look()
+
+    expect(found).toEqual([['key 7'], [], [], ['key 7'], ['key 7']])
+    const lost = database.transaction(async (tx) => {
+      await database
+        .queryable(tx)
+        .query('select 1 / 0')
+        .catch(() => undefined)
+      await lock(tx)
+    })
+    await expect(lost).rejects.toThrow('failed')
+  })
+
   test(`${name}: queues messages of one key in the order of the list, behind those that are there`, async () => {
     const { database, parking, queueOf } = await open()
     const [first, second, other, third] = [parkedMessage('a'), parkedMessage('a'), parkedMessage('b'), parkedMessage('a')]

@@ -81,6 +81,24 @@ describe('a message that fails', () => {
     expect(await bench.parked()).toEqual([{ state: 'dead', attempts: 1, reason_code: 'NO_SUCH_CUSTOMER', keyed: true }])
   })
 
+  test.for([false, true])('leaves a dead letter when a handler without promises throws at once; side by side: %s', async (interleave) => {
+    const bench = await ConsumeBench.open()
+    const { backbone } = bench.backbone()
+    const atOnce = ({ data, tx }: { data: { key: string; version: number; note: string }; tx: Transaction }) => {
+      if (data.note === 'bad') throw new Error('at once')
+      return tx.query('insert into effect (key, version) values ($1, $2)', [data.key, data.version]).then(() => undefined)
+    }
+    backbone.subscribe(Counted, ({ data }, { tx }) => atOnce({ data, tx }), { interleave, retry: { inline: 0, delays: [] } })
+    await bench.publishAll(['a', ['b', 'bad'], 'c', ['d', 'bad']])
+    await backbone.start({ run: ['consume'] })
+
+    await bench.settled()
+
+    const dead = { state: 'dead', attempts: 1, reason_code: 'HANDLER_FAILED', keyed: true }
+    expect(await bench.parked()).toEqual([dead, dead])
+    expect((await bench.effects()).toSorted()).toEqual(['a1', 'c1'])
+  })
+
   test('leaves a dead letter when its handler takes too long; what it still does is lost', async () => {
     const bench = await ConsumeBench.open()
     const { backbone } = bench.backbone()
