@@ -11,8 +11,8 @@ interface RelayFlags extends AddressFlags {
 }
 
 const helpText = `
-It starts itself again, once, as "node --max-semi-space-size=4", so that Node keeps its memory small. A limit of your
-own in NODE_OPTIONS stays as it is; with 0 Node decides.`
+It starts itself again, once, as "node --max-semi-space-size=4 --heap-growing-percent=20", so that Node keeps its memory
+small. A --max-semi-space-size of your own in NODE_OPTIONS stays as it is, and nothing is started again; with 0 Node decides.`
 
 /** `trunkline relay`: the outbox is emptied by a process of its own. */
 export function relayCommand(): Command {
