@@ -1,14 +1,14 @@
 import { performance } from 'node:perf_hooks'
 
-/** To fall asleep and to be woken takes a core about as long. */
-const AWAKE_MS_MAX = 0.1
+/** Twice what it takes a core to fall asleep and to be woken: a near server that is busy beside others answers within it too. */
+const AWAKE_MS_MAX = 0.2
 /** So many answers in a row that came later: then the server is far away, or busy. */
 const LATE_MAX = 10
 /** Statements until it is tried again: what it costs to find a far server far is a hundredth of a millisecond for each. */
-const REST = 100
+const REST = 200
 
 /**
- * Keeps the event loop turning for the tenth of a millisecond within which the answer of a near server comes.
+ * Keeps the event loop turning for the fifth of a millisecond within which the answer of a near server comes.
  *
  * Handlers of a batch run one after another, so each waits for its statements, and in between this process has nothing to
  * do. On a virtual machine falling asleep and being woken takes longer than the statement: in order, 170 µs a statement

@@ -41,7 +41,7 @@ test('stays asleep where answers came late again and again, and tries it anew af
   const late = async (): Promise<boolean> => {
     wakefulness.sent()
     const awake = turnsAhead()
-    pass(0.2)
+    pass(0.4)
     await untilAsleep()
     wakefulness.answered()
     return awake
@@ -49,7 +49,7 @@ test('stays asleep where answers came late again and again, and tries it anew af
 
   const tries: boolean[] = []
   for (let n = 0; n < 11; n++) tries.push(await late())
-  for (let n = 0; n < 99; n++) {
+  for (let n = 0; n < 199; n++) {
     wakefulness.sent()
     wakefulness.answered()
   }
