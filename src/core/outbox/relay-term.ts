@@ -242,7 +242,7 @@ export class RelayTerm {
 
   #take({ rows }: PassResult): void {
     this.#lanes.take(rows)
-    if (rows.length > 0 && !this.#woken) this.#parts.pace.foundUncalled(this.#parts.clock.monotonic())
+    if (rows.length > 0 && !this.#woken && !this.#parts.wakeUp.hasRung) this.#parts.pace.foundUncalled(this.#parts.clock.monotonic())
     if (rows.length > 0) this.#parts.diagnostics.emit('relay.pass', { rows: rows.length, inFlight: this.#inFlight.size })
   }
 

@@ -4,6 +4,11 @@ export class WakeUp {
   #waiting: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
 
+  /** Whether it rang since somebody waited last. */
+  get hasRung(): boolean {
+    return this.#rung
+  }
+
   wake(): void {
     this.#rung = true
     this.#waiting?.()

@@ -142,18 +142,28 @@ describe('a relay with nothing to do', () => {
   const RESTING_MS = 39
 
   /** When the relay looked, as far as it hears, or seems to. */
-  async function looking({ hears, tooSlow = false }: { readonly hears: boolean; readonly tooSlow?: boolean }) {
+  async function looking({
+    hears,
+    tooSlow = false,
+    found,
+  }: {
+    readonly hears: boolean
+    readonly tooSlow?: boolean
+    found?: () => Promise<void>
+  }) {
     const bench = await RelayBench.open({ t: 1 })
     const atMs: number[] = []
     const asked = { passes: 0, due: 0, looks: 0 }
     const outboxes = (real: OutboxStoreFactory): OutboxStoreFactory =>
       aroundOutbox(real, (store) => ({
         hears: async () => hears,
-        fetchPending: (term, pass) => {
+        fetchPending: async (term, pass) => {
           atMs.push(performance.now())
           // The sweep reads one row.
           if (pass.limit > 1) asked.passes++
-          return store.fetchPending(term, pass)
+          const result = await store.fetchPending(term, pass)
+          if (pass.limit > 1 && (result?.rows.length ?? 0) > 0) await found?.()
+          return result
         },
         look: async (term, withinMs) => {
           atMs.push(performance.now())
@@ -210,6 +220,27 @@ describe('a relay with nothing to do', () => {
 
   test('rests where calls reach it', async () => {
     const { rested } = await looking({ hears: true })
+
+    await expect(rested()).resolves.toBe(true)
+  })
+
+  test('rests where the call came while it read what was called for', async () => {
+    const [reads, called] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let holdsUp = false
+    const found = async (): Promise<void> => {
+      if (!holdsUp) return
+      reads.resolve()
+      await called.promise
+    }
+    const { bench, relay, rested } = await looking({ hears: true, found })
+    await rested()
+
+    holdsUp = true
+    await bench.query(bench.insertSql('t', 'b', 1))
+    await reads.promise
+    relay.relay.wake()
+    called.resolve()
+    await bench.relayed()
 
     await expect(rested()).resolves.toBe(true)
   })
